@@ -1,0 +1,77 @@
+/**
+ * Prometheus counters and gauges. Names follow https://prometheus.io/docs/practices/naming/ ;
+ * every label value is from a closed set.
+ */
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { DropReason } from '../core/delivery.ts';
+import type { ErrorKind } from '../core/errors.ts';
+
+/**
+ * Where items (spans) went. `accepted` is the door's word; each accepted item later counts once more
+ * as `delivered` or `dropped`. `rejected` items were never accepted and their sender was told.
+ */
+export type ItemOutcome = 'accepted' | 'rejected' | 'delivered' | 'dropped';
+
+export type Metrics = {
+  /** One request answered: `ok`, `partial`, or why it was refused. */
+  request(protocol: 'grpc' | 'http', outcome: 'ok' | 'partial' | ErrorKind): void;
+  items(outcome: ItemOutcome, count: number, reason?: DropReason | ErrorKind): void;
+  /** One attempt to send to the downstream: its status, or 0 for no answer. */
+  attempt(status: number, seconds: number): void;
+  /** A key's target that its scope overruled (routing.on_scope_conflict: use_scope). */
+  scopeConflict(): void;
+  /** A value that is read when the metrics are scraped. */
+  gauge(name: string, help: string, read: () => number): void;
+  /** The Prometheus text format, version 0.0.4. */
+  text(): Promise<string>;
+  readonly contentType: string;
+};
+
+const durationBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  const requests = new Counter({
+    name: 'mibo_gateway_requests_total',
+    help: 'Export requests answered, by protocol and outcome (ok, partial, or the error kind).',
+    labelNames: ['protocol', 'outcome'],
+    registers,
+  });
+  const items = new Counter({
+    name: 'mibo_gateway_items_total',
+    help: 'Spans by outcome: accepted and rejected at the door, then delivered or dropped.',
+    labelNames: ['outcome', 'reason'],
+    registers,
+  });
+  const attempts = new Histogram({
+    name: 'mibo_gateway_downstream_request_duration_seconds',
+    help: 'Duration of one attempt to send to the downstream, by status (0: no answer).',
+    labelNames: ['status'],
+    buckets: durationBuckets,
+    registers,
+  });
+  const conflicts = new Counter({
+    name: 'mibo_gateway_scope_conflicts_total',
+    help: 'Resources that named another agent than the one their key is scoped to.',
+    registers,
+  });
+  return {
+    request: (protocol, outcome) => requests.inc({ protocol, outcome }),
+    items: (outcome, count, reason) => items.inc({ outcome, reason: reason ?? 'none' }, count),
+    attempt: (status, seconds) => attempts.observe({ status }, seconds),
+    scopeConflict: () => conflicts.inc(),
+    gauge(name, help, read) {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
