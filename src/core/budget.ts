@@ -1,8 +1,8 @@
 /**
  * The in-flight budget: how many bytes of requests may be held in memory, all clients together.
  *
- * Promise: never more than `bytesMax` is reserved at once. Waiters are served in order of arrival, so
- * a large request is not starved by small ones. Does not allocate anything itself.
+ * Promise: never more than `bytesMax` is reserved at once. Waiters are served in order of arrival,
+ * so a large request is not starved by small ones. Does not allocate anything itself.
  */
 import type { Clock } from './clock.ts';
 import { GatewayError } from './errors.ts';

@@ -41,6 +41,7 @@ export const errorTable = {
   rate_limited: { grpc: 8, http: 429, code: 'RATE_LIMITED', retryAfterMs: 1000 },
   overloaded: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 1000 },
   queue_full: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
+  refused_downstream: { grpc: 3, http: 400, code: 'VALIDATION_ERROR' },
   downstream_unavailable: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
   shutting_down: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 1000 },
   store_unavailable: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },

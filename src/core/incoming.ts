@@ -1,6 +1,6 @@
 /**
- * A request as a receiver hands it on: the same shape for gRPC and HTTP, with the body still unread,
- * so that a refused client costs no body memory.
+ * A request as a receiver hands it on: the same shape for gRPC and HTTP, with the body still
+ * unread, so that a refused client costs no body memory.
  */
 import type { Compression, Encoding } from './delivery.ts';
 

@@ -7,8 +7,8 @@ import type { DropReason } from '../core/delivery.ts';
 import type { ErrorKind } from '../core/errors.ts';
 
 /**
- * Where items (spans) went. `accepted` is the door's word; each accepted item later counts once more
- * as `delivered` or `dropped`. `rejected` items were never accepted and their sender was told.
+ * Where items (spans) went. `accepted` is the door's word; each accepted item later counts once
+ * more as `delivered` or `dropped`. `rejected` items were never accepted and their sender was told.
  */
 export type ItemOutcome = 'accepted' | 'rejected' | 'delivered' | 'dropped';
 
@@ -18,8 +18,8 @@ export type Metrics = {
   items(outcome: ItemOutcome, count: number, reason?: DropReason | ErrorKind): void;
   /** One attempt to send to the downstream: its status, or 0 for no answer. */
   attempt(status: number, seconds: number): void;
-  /** A key's target that its scope overruled (routing.on_scope_conflict: use_scope). */
-  scopeConflict(): void;
+  /** Resources whose named target the key's scope overruled (on_scope_conflict: use_scope). */
+  scopeConflicts(count: number): void;
   /** A value that is read when the metrics are scraped. */
   gauge(name: string, help: string, read: () => number): void;
   /** The Prometheus text format, version 0.0.4. */
@@ -58,9 +58,11 @@ export function createMetrics(): Metrics {
   });
   return {
     request: (protocol, outcome) => requests.inc({ protocol, outcome }),
-    items: (outcome, count, reason) => items.inc({ outcome, reason: reason ?? 'none' }, count),
+    items(outcome, count, reason) {
+      if (count > 0) items.inc({ outcome, reason: reason ?? 'none' }, count);
+    },
     attempt: (status, seconds) => attempts.observe({ status }, seconds),
-    scopeConflict: () => conflicts.inc(),
+    scopeConflicts: (count) => conflicts.inc(count),
     gauge(name, help, read) {
       new Gauge({
         name,

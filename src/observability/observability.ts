@@ -1,8 +1,8 @@
 /**
  * What the gateway says about itself: logs, counters, refusals, health.
  *
- * Promise: no key ever passes through here; callers hand over key ids. Label values come from closed
- * sets, so the number of series is bounded. Does not decide anything.
+ * Promise: no key ever passes through here; callers hand over key ids. Label values come from
+ * closed sets, so the number of series is bounded. Does not decide anything.
  */
 import { createLog, type Log, type LogLevel } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';

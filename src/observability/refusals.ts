@@ -1,6 +1,6 @@
 /**
- * Refused requests: each is counted, and each kind of refusal of each key is logged at most once per
- * ten seconds, with the number of those in between. A broken client cannot flood the log.
+ * Refused requests: each is counted, and each kind of refusal of each key is logged at most once
+ * per ten seconds, with the number of those in between. A broken client cannot flood the log.
  */
 import type { GatewayError } from '../core/errors.ts';
 import type { Log } from './log.ts';

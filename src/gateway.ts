@@ -1,0 +1,217 @@
+/**
+ * The wiring: builds each room once, in the order of the journey. A table of contents.
+ *
+ * Start: store → queue → forwarder → receivers → ready. Stop, front to back: not ready → receivers
+ * finish what they are reading → last used is written → the forwarder drains → listeners close.
+ */
+import { type Auth, createAuth, createPassthroughAuth, openSqliteStore } from './auth/auth.ts';
+import type { Config } from './config/config.ts';
+import { type Budget, createBudget } from './core/budget.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import type { Deliver } from './core/delivery.ts';
+import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
+import { createIngest } from './ingest.ts';
+import {
+  createHealth,
+  createObservability,
+  type Observability,
+} from './observability/observability.ts';
+import { createMemoryQueue, type Queue } from './queue/queue.ts';
+import { createReceiver } from './receiver/receiver.ts';
+import { createRouting } from './routing/routing.ts';
+
+const mebibyte = 1024 * 1024;
+
+export type GatewayOptions = {
+  readonly config: Config;
+  readonly clock?: Clock;
+  readonly observability?: Observability;
+};
+
+export type Gateway = {
+  /** Opens every listener; resolves with the ports in use once the gateway is ready. */
+  start(): Promise<GatewayPorts>;
+  /** Drains for up to `shutdown_timeout`, then closes. */
+  stop(): Promise<void>;
+};
+
+export type GatewayPorts = {
+  readonly grpcPort: number;
+  readonly httpPort: number;
+  readonly healthPort: number;
+  readonly metricsPort: number;
+};
+
+/** What the rooms share. */
+type Base = {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly observability: Observability;
+  readonly budget: Budget;
+};
+
+export function createGateway(options: GatewayOptions): Gateway {
+  const { config, clock = systemClock } = options;
+  const { level } = config.telemetry.logs;
+  const observability = options.observability ?? createObservability({ level });
+  const budget = createBudget(config.limits.in_flight_mib * mebibyte, clock);
+  const base: Base = { config, clock, observability, budget };
+
+  const auth = buildAuth(base);
+  const routing = createRouting({
+    attribute: config.routing.attribute,
+    header: config.routing.header,
+    onScopeConflict: config.routing.on_scope_conflict,
+  });
+  const queue =
+    config.delivery.mode === 'memory' ? createMemoryQueue({ budget, clock }) : undefined;
+  const forwarder = buildForwarder(base);
+  const ingest = createIngest({
+    auth,
+    routing,
+    attribute: config.routing.attribute,
+    deliver: queue === undefined ? forwarder.deliverNow : appendTo(queue),
+    relay: forwarder.relay,
+    wallMs: () => clock.wallMs(),
+    observability,
+  });
+  const receiver = createReceiver(receiverOptions(base, ingest));
+  let state: 'starting' | 'ready' | 'stopping' = 'starting';
+  const health = buildHealth(base, () => (state === 'ready' ? undefined : state));
+  addGauges(base, queue);
+
+  return {
+    async start() {
+      if (queue !== undefined) forwarder.run(queue);
+      const ports = { ...(await health.start()), ...(await receiver.start()) };
+      state = 'ready';
+      return ports;
+    },
+    async stop() {
+      state = 'stopping';
+      const deadlineAtMs = clock.monotonicMs() + config.shutdown_timeout;
+      const leftMs = () => Math.max(0, deadlineAtMs - clock.monotonicMs());
+      await receiver.stop(leftMs());
+      await auth.close();
+      await forwarder.stop(leftMs());
+      await queue?.close();
+      await health.stop();
+    },
+  };
+}
+
+function buildAuth({ config, clock, observability }: Base): Auth {
+  const { mode, header, passthrough, store } = config.auth;
+  if (mode === 'passthrough') {
+    return createPassthroughAuth({
+      apiKey: passthrough.api_key,
+      platformId: passthrough.platform_id,
+      apiKeyHeader: header,
+    });
+  }
+  return createAuth({
+    store: openSqliteStore({ path: store.path, clock }),
+    clock,
+    observability,
+    apiKeyHeader: header,
+  });
+}
+
+function buildForwarder({ config, clock, observability }: Base): Forwarder {
+  const { downstream, delivery } = config;
+  const retry = delivery.retry_on_failure;
+  return createForwarder({
+    downstream: {
+      endpoint: downstream.endpoint,
+      tracesPath: downstream.traces_path,
+      tracesApiPath: downstream.traces_api_path,
+      encoding: downstream.encoding,
+      compression: downstream.compression,
+      headers: downstream.headers,
+      timeoutMs: downstream.timeout,
+      connections: downstream.connections,
+    },
+    retry: {
+      initialIntervalMs: retry.initial_interval,
+      maxIntervalMs: retry.max_interval,
+      multiplier: retry.multiplier,
+      randomizationFactor: retry.randomization_factor,
+      maxElapsedTimeMs: retry.max_elapsed_time,
+    },
+    batchBytesMax: delivery.batch.max_size_mib * mebibyte,
+    platformAttribute: config.routing.attribute,
+    clock,
+    observability,
+  });
+}
+
+/** Memory mode: accepted once it is in the queue, all deliveries of a request or none. */
+function appendTo(queue: Queue): Deliver {
+  return async (deliveries) => {
+    await queue.append(deliveries);
+    return deliveries.map(() => ({ kind: 'accepted', rejectedItems: 0, message: '' }));
+  };
+}
+
+function receiverOptions(
+  { config, clock, observability, budget }: Base,
+  ingest: ReturnType<typeof createIngest>,
+): Parameters<typeof createReceiver>[0] {
+  const { grpc, http } = config.receivers.otlp.protocols;
+  const { traces_api: tracesApi } = config.receivers;
+  return {
+    grpc: {
+      ...grpc.endpoint,
+      messageBytesMax: grpc.max_recv_msg_size_mib * mebibyte,
+      concurrentStreamsMax: grpc.max_concurrent_streams,
+      keepalive: {
+        connectionAgeMaxMs: grpc.keepalive.max_connection_age,
+        connectionAgeGraceMs: grpc.keepalive.max_connection_age_grace,
+        timeMs: grpc.keepalive.time,
+        timeoutMs: grpc.keepalive.timeout,
+      },
+    },
+    http: {
+      ...http.endpoint,
+      bodyBytesMax: http.max_request_body_size_mib * mebibyte,
+      readHeaderTimeoutMs: http.read_header_timeout,
+      readTimeoutMs: http.read_timeout,
+    },
+    tracesApi: {
+      enabled: tracesApi.enabled,
+      path: tracesApi.path,
+      bodyBytesMax: tracesApi.max_request_body_size_mib * mebibyte,
+    },
+    apiKeyHeader: config.auth.header,
+    platformHeader: config.routing.header,
+    budget,
+    admissionWaitMs: config.limits.admission_wait,
+    requestDeadlineMs: config.limits.request_deadline,
+    clock,
+    observability,
+    ingest,
+  };
+}
+
+function buildHealth({ config, observability }: Base, failing: () => string | undefined) {
+  return createHealth({
+    health: config.telemetry.health.endpoint,
+    metricsAt: config.telemetry.metrics.endpoint,
+    metrics: observability.metrics,
+    checks: [{ name: 'gateway', failing }],
+  });
+}
+
+function addGauges({ observability, budget }: Base, queue: Queue | undefined): void {
+  observability.metrics.gauge(
+    'mibo_gateway_in_flight_bytes',
+    'Bytes of requests and of the memory queue that are held in memory.',
+    () => budget.usedBytes,
+  );
+  if (queue === undefined) return;
+  observability.metrics.gauge(
+    'mibo_gateway_queue_items',
+    'Spans that wait in the sending queue.',
+    () => queue.depth().items,
+  );
+}

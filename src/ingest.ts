@@ -1,0 +1,202 @@
+/**
+ * The journey of one export request. Read this first.
+ *
+ *   authenticate   the key, from the head alone: a refused client costs no body memory
+ *   readBody       within the limits, inflated
+ *   authenticate   again: a key revoked during a slow upload is not accepted
+ *   walk           validate the bytes, find the resources, count the spans; nothing is decoded
+ *   route          one verdict per resource: its agent, or why not
+ *   split, stamp   one delivery per agent; the bytes as received where nothing has to change
+ *   deliver        resolves when what `delivery.mode` promises holds
+ *   settle         full success, a warning, partial success, or a refusal
+ *
+ * Promise: every span of a request is accepted or rejected, counted once, and the sender is told.
+ * Both protocols and Your API's envelopes take this one path; flat bodies branch off to
+ * `ingest-flat.ts` once they are read.
+ */
+import type { Auth } from './auth/auth.ts';
+import type { Deliver, Delivery, DeliveryOutcome, Relay } from './core/delivery.ts';
+import { GatewayError } from './core/errors.ts';
+import type { ExportResult, IncomingBody, IncomingRequest, Ingest } from './core/incoming.ts';
+import type { Tenant } from './core/tenant.ts';
+import { envelopeOf, isFlat, relayFlat } from './ingest-flat.ts';
+import type { Observability } from './observability/observability.ts';
+import {
+  type AgentShare,
+  jsonToProto,
+  jsonValueToProto,
+  parseJson,
+  splitByAgent,
+  walkExport,
+} from './otlp/otlp.ts';
+import type { Routed, Routing } from './routing/routing.ts';
+
+export type IngestOptions = {
+  readonly auth: Auth;
+  readonly routing: Routing;
+  /** The resource attribute that names the target. */
+  readonly attribute: string;
+  readonly deliver: Deliver;
+  readonly relay: Relay;
+  readonly wallMs: () => number;
+  readonly observability: Observability;
+};
+
+/** A request whose key was accepted. */
+export type Admitted = { readonly request: IncomingRequest; readonly tenant: Tenant };
+
+export function createIngest(options: IngestOptions): Ingest {
+  return {
+    exportRequest: (request) =>
+      admit(options.auth, request, (admitted, body) =>
+        acceptExport(options, admitted, {
+          body,
+          message: body.encoding === 'json' ? jsonToProto(body.message) : body.message,
+        }),
+      ),
+    tracesApi: (request) =>
+      admit(options.auth, request, async (admitted, body) => {
+        const parsed = body.encoding === 'json' ? parseJson(body.message) : undefined;
+        if (isFlat(parsed)) {
+          return relayFlat(options, admitted, {
+            flat: parsed,
+            origin: originOf(options, admitted, 0),
+          });
+        }
+        const message = parsed === undefined ? body.message : jsonValueToProto(envelopeOf(parsed));
+        const result = await acceptExport(options, admitted, { body, message });
+        return { kind: 'export', encoding: body.encoding, result };
+      }),
+  };
+}
+
+/** Checks the key, reads the body, and checks the key again: the body may have taken its time. */
+async function admit<T>(
+  auth: Auth,
+  request: IncomingRequest,
+  accept: (admitted: Admitted, body: IncomingBody) => Promise<T>,
+): Promise<T> {
+  const { keyId } = await auth.authenticate(request.credentials);
+  try {
+    const body = await request.readBody();
+    const tenant = await auth.authenticate(request.credentials);
+    const result = await accept({ request, tenant }, body);
+    auth.used(keyId);
+    return result;
+  } catch (thrown) {
+    const error = GatewayError.from(thrown);
+    error.keyId ??= keyId;
+    throw error;
+  }
+}
+
+/** `message` is the body as inflated protobuf. */
+type ReadExport = { readonly body: IncomingBody; readonly message: Buffer };
+
+async function acceptExport(
+  options: IngestOptions,
+  admitted: Admitted,
+  { body, message }: ReadExport,
+): Promise<ExportResult> {
+  const { metrics } = options.observability;
+  const walked = walkExport(message, options.attribute);
+  try {
+    const routed = options.routing.routeExport({
+      tenant: admitted.tenant,
+      header: admitted.request.platformHeader,
+      resources: walked.resources,
+    });
+    const shares = splitByAgent(message, walked, routed.agentOf, options.attribute);
+    const outcomes = await options.deliver(
+      shares.map((share, index) => deliveryOf(options, admitted, { body, share, index })),
+      admitted.request.deadlineAtMs,
+    );
+    const settled = settle(shares, outcomes, routed);
+    metrics.scopeConflicts(routed.conflicts);
+    metrics.items('accepted', walked.items - settled.rejectedItems);
+    metrics.items('rejected', routed.rejectedItems, routed.refusal?.kind);
+    metrics.items('rejected', settled.rejectedItems - routed.rejectedItems, 'refused_downstream');
+    return settled;
+  } catch (thrown) {
+    const error = GatewayError.from(thrown);
+    metrics.items('rejected', walked.items, error.kind);
+    throw error;
+  }
+}
+
+/** What every delivery of a request carries. */
+export type Origin = Omit<
+  Delivery,
+  'agentId' | 'signal' | 'encoding' | 'compression' | 'items' | 'body' | 'bodyBytes'
+>;
+
+/** `index` tells the deliveries of one request apart. */
+function originOf(options: IngestOptions, { request, tenant }: Admitted, index: number): Origin {
+  return {
+    projectId: tenant.projectId,
+    keyId: tenant.keyId,
+    ...(tenant.forwardKey === undefined ? {} : { forwardKey: tenant.forwardKey }),
+    ...(request.requestId === undefined ? {} : { requestId: request.requestId }),
+    gatewayRequestId: request.gatewayRequestId,
+    idempotencyKey: `${request.gatewayRequestId}-${index}`,
+    arrivedAtMs: options.wallMs(),
+  };
+}
+
+type SharedBody = {
+  readonly body: IncomingBody;
+  readonly share: AgentShare;
+  readonly index: number;
+};
+
+function deliveryOf(
+  options: IngestOptions,
+  admitted: Admitted,
+  { body, share, index }: SharedBody,
+): Delivery {
+  // Nothing to change: the bytes go on as they came, still compressed.
+  const asReceived = share.untouched && body.encoding === 'proto';
+  return {
+    ...originOf(options, admitted, index),
+    agentId: share.agentId,
+    signal: 'traces',
+    encoding: 'proto',
+    compression: asReceived ? body.compression : 'identity',
+    items: share.items,
+    body: asReceived ? [body.received] : share.body,
+    bodyBytes: asReceived ? body.received.length : share.bodyBytes,
+  };
+}
+
+/** What the client is told, from what routing refused and what became of each delivery. */
+function settle(
+  shares: readonly AgentShare[],
+  outcomes: readonly DeliveryOutcome[],
+  routed: Routed,
+): ExportResult {
+  let { rejectedItems, message } = routed;
+  let accepted = 0;
+  let refusal: GatewayError | undefined;
+  outcomes.forEach((outcome, index) => {
+    // Sent again as a whole: what did arrive is repeated rather than anything lost.
+    if (outcome.kind === 'retryable') throw outcome.error;
+    if (outcome.kind === 'accepted') {
+      accepted += 1;
+      rejectedItems += outcome.rejectedItems;
+      message ||= outcome.message;
+      return;
+    }
+    refusal ??= refusedDownstream(outcome.status, outcome.text);
+    rejectedItems += shares[index]?.items ?? 0;
+    message ||= refusal.message;
+  });
+  if (refusal !== undefined && accepted === 0) throw refusal;
+  return { rejectedItems, message };
+}
+
+function refusedDownstream(status: number, text: string): GatewayError {
+  return new GatewayError(
+    'refused_downstream',
+    `correct what the ingestion service refused (${status}): ${text}`,
+  );
+}
