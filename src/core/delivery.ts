@@ -71,5 +71,5 @@ export type RelayedAnswer = {
   readonly body: Buffer;
 };
 
-/** Sends one delivery now and resolves with the downstream's answer. Rejects with `GatewayError`.
+/** Sends one delivery now; resolves with the downstream's answer, rejects with `GatewayError`. */
 export type Relay = (delivery: Delivery, deadlineAtMs: number) => Promise<RelayedAnswer>;
