@@ -1,0 +1,144 @@
+/** Where settings come from: YAML files and `--set`, each a tree that knows its own places. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import {
+  type Document,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parse,
+  parseDocument,
+  type YAMLError,
+} from 'yaml';
+import { fromEnv } from './environment.ts';
+import { substituted } from './kinds.ts';
+import type { ConfigProblem } from './problems.ts';
+import { isTree, treeOf } from './tree.ts';
+
+export type Layer = {
+  readonly tree: unknown;
+  /** Where the path stands in this layer, as `file:line:column` or `--set NAME`. */
+  locate(path: readonly PropertyKey[]): string | undefined;
+};
+
+type Report = (problem: ConfigProblem) => void;
+
+/** One file, relative to `cwd`. A file with a fault is reported and gives no layer. */
+export function readLayer(file: string, cwd: string, report: Report): Layer | undefined {
+  const text = readText(file, cwd, report);
+  if (text === undefined) return undefined;
+  const lines = new LineCounter();
+  const place = (offset: number) => {
+    const { line, col } = lines.linePos(offset);
+    return `${file}:${line}:${col}`;
+  };
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const faults = tellingFaults([...document.errors, ...document.warnings]);
+  for (const fault of faults) report(syntaxProblem(fault, { text, at: place(fault.pos[0]) }));
+  if (faults.length > 0) return undefined;
+  const tree = plainTree(document, file, report);
+  if (tree === undefined) return undefined;
+  return { tree, locate: (path) => locateIn(document.contents, path, place) };
+}
+
+function readText(file: string, cwd: string, report: Report): string | undefined {
+  try {
+    return readFileSync(resolve(cwd, file), 'utf8');
+  } catch (fault) {
+    const code = (fault as NodeJS.ErrnoException).code;
+    const expected = 'a file that can be read';
+    const hint =
+      code === 'ENOENT' ? 'it does not exist: check the path' : `the system says ${code}`;
+    report({ path: '', at: file, value: undefined, expected, hint });
+    return undefined;
+  }
+}
+
+/** Doubled names each, and the first fault of syntax: the next ones mostly follow from it. */
+function tellingFaults(faults: readonly YAMLError[]): readonly YAMLError[] {
+  const first = faults.find(({ code }) => code !== 'DUPLICATE_KEY');
+  return faults.filter((fault) => fault === first || fault.code === 'DUPLICATE_KEY');
+}
+
+function syntaxProblem(fault: YAMLError, where: { text: string; at: string }): ConfigProblem {
+  const problem = { path: '', at: where.at, value: undefined };
+  if (fault.code === 'DUPLICATE_KEY') {
+    const hint = 'keep one of the entries with this name';
+    return { ...problem, expected: 'each name once', hint };
+  }
+  // What follows a colon may quote the file, and the file may hold a key.
+  const expected = `valid YAML (${fault.message.split(/[:;]/)[0]})`;
+  // A reference holds braces, which end a map in braces unless it is quoted.
+  if (where.text.slice(0, fault.pos[1]).endsWith('${')) {
+    return { ...problem, expected, hint: `write "${fromEnv('NAME')}" in quotes within { }` };
+  }
+  return { ...problem, expected };
+}
+
+function plainTree(document: Document, file: string, report: Report): unknown {
+  const problem = { path: '', at: file, value: undefined };
+  try {
+    const tree: unknown = document.toJS();
+    if (tree === null || isTree(tree)) return tree ?? {};
+    report({ ...problem, expected: 'sections such as receivers: and downstream:' });
+  } catch {
+    report({ ...problem, expected: 'aliases (*name) whose anchor (&name) stands before them' });
+  }
+  return undefined;
+}
+
+function locateIn(
+  root: Node | null,
+  path: readonly PropertyKey[],
+  place: (offset: number) => string,
+): string | undefined {
+  let node: unknown = root;
+  let offset: number | undefined;
+  for (const name of path) {
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === name);
+      offset = isNode(pair?.key) ? pair.key.range?.[0] : undefined;
+      node = pair?.value;
+    } else if (isSeq(node)) {
+      node = node.items[Number(name)];
+      offset = isNode(node) ? node.range?.[0] : undefined;
+    } else {
+      return undefined;
+    }
+    if (offset === undefined) return undefined;
+  }
+  return offset === undefined ? undefined : place(offset);
+}
+
+/** One `--set a.b=value`; the value is read as YAML where the setting is not a text. */
+export function setLayer(argument: string, report: Report): Layer | undefined {
+  const name = argument.split('=', 1)[0] as string;
+  const path = name.split('.');
+  if (name === argument || path.includes('')) {
+    const hint = 'for example --set telemetry.logs.level=debug';
+    const expected = 'NAME=VALUE with a name such as a.b.c';
+    report({ path: '', at: `--set ${name}`, value: undefined, expected, hint });
+    return undefined;
+  }
+  return {
+    tree: treeOf(path, setValue(argument.slice(name.length + 1))),
+    locate: (wanted) =>
+      path.every((part, index) => index >= wanted.length || part === wanted[index])
+        ? `--set ${name}`
+        : undefined,
+  };
+}
+
+function setValue(text: string): unknown {
+  try {
+    const value: unknown = parse(text);
+    // Quotes in YAML make it a text; maps and lists are what they are; the rest is decided later.
+    if (typeof value === 'string' || isTree(value) || Array.isArray(value)) return value;
+  } catch {
+    // Not YAML, such as [::1]:4317: the text itself.
+  }
+  return substituted(text);
+}

@@ -1,0 +1,150 @@
+/** Settings of who may send, which agent it belongs to, and how much is taken at once. */
+import { fromEnv } from './environment.ts';
+import { choice, duration, headerName, maskUrl, maskWhole, section, text, whole } from './kinds.ts';
+
+/** Headers that mean something else on the same request. */
+const reserved = [
+  'authorization',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'host',
+  'transfer-encoding',
+  'x-request-id',
+];
+
+const passthrough = section('For mode passthrough: what goes out with every delivery.', {
+  api_key: text(
+    {
+      about: 'The key to use; empty passes on the key of each client.',
+      preset: fromEnv('MIBO_API_KEY'),
+    },
+    { pattern: /^[\x21-\x7e]*$/, expected: 'a key without spaces', mask: maskWhole },
+  ),
+  platform_id: text(
+    {
+      about: 'The agent to send to; empty leaves it to the next hop.',
+      preset: fromEnv('MIBO_PLATFORM_ID'),
+    },
+    {
+      pattern: /^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})?$/,
+      expected: 'a UUID, or empty',
+      lowerCase: true,
+    },
+  ),
+});
+
+const store = section('Where keys, projects and agents are kept.', {
+  kind: choice({
+    about: 'sqlite: a file on this machine · postgres: shared by many gateways.',
+    preset: 'sqlite',
+    values: ['sqlite', 'postgres'],
+  }),
+  path: text(
+    { about: 'For sqlite: the file, relative to the working directory.', preset: './data/keys.db' },
+    { pattern: /^[^\p{Cc}]+$/u, expected: 'the path of a file' },
+  ),
+  url: text(
+    { about: 'For postgres: the URL of the database.', preset: '' },
+    { expected: 'a URL, or empty', mask: maskUrl },
+  ),
+});
+
+const cache = section('How long answers of the store are remembered.', {
+  max_keys: whole({
+    about: 'The number of keys remembered.',
+    preset: 100_000,
+    min: 1,
+    max: 10_000_000,
+  }),
+  ttl: duration({ about: 'For known keys.', preset: '5m', min: '1s', max: '24h' }),
+  negative_ttl: duration({ about: 'For unknown keys.', preset: '30s', min: '0s', max: '1h' }),
+  lease: duration({
+    about: 'A revoked key is refused everywhere within this.',
+    preset: '1s',
+    min: '500ms',
+    max: '1m',
+  }),
+  stale_if_error: duration({
+    about: 'How long known keys still work while the store is down.',
+    preset: '0s',
+    min: '0s',
+    max: '5m',
+  }),
+});
+
+export const auth = section('Who may send.', {
+  mode: choice({
+    about: 'keys: check them here · passthrough: a sidecar; the next hop checks them.',
+    preset: 'keys',
+    values: ['keys', 'passthrough'],
+  }),
+  header: headerName({
+    about: 'The header with the key; `Authorization: Bearer <key>` works too.',
+    preset: 'x-api-key',
+    reserved,
+  }),
+  passthrough,
+  store,
+  redis: section('A cache that many gateways share.', {
+    url: text(
+      { about: 'The URL of Redis; empty for none.', preset: '' },
+      { expected: 'a URL, or empty', mask: maskUrl },
+    ),
+    key_prefix: text({ about: 'What the names in Redis begin with.', preset: 'mibo:' }),
+  }),
+  cache,
+});
+
+export const routing = section('Which agent a resource belongs to.', {
+  attribute: text(
+    { about: 'The resource attribute that names the agent.', preset: 'mibo.platform_id' },
+    { pattern: /^[^\s\p{Cc}]+$/u, expected: 'the name of an attribute, without spaces' },
+  ),
+  header: headerName({
+    about: 'The header that names it where no attribute does.',
+    preset: 'x-mibo-platform-id',
+    reserved,
+  }),
+  on_scope_conflict: choice({
+    about: 'A key of one agent, a request that names another: use_scope warns, reject refuses.',
+    preset: 'use_scope',
+    values: ['use_scope', 'reject'],
+  }),
+});
+
+const rate = (about: string) => whole({ about, preset: 0, min: 0, max: 1_000_000_000_000 });
+
+export const limits = section('How much is taken at once.', {
+  in_flight_mib: whole({
+    about: 'Memory for the bodies of requests, all clients together.',
+    preset: 256,
+    unit: 'MiB',
+    min: 1,
+    max: 1_048_576,
+  }),
+  admission_wait: duration({
+    about: 'How long a request waits for room before it is refused.',
+    preset: '1s',
+    min: '0s',
+    max: '60s',
+  }),
+  request_deadline: duration({
+    about: 'Every request is answered by then; many clients give up at 10s.',
+    preset: '9s',
+    min: '100ms',
+    max: '60s',
+  }),
+  per_key: section('For each key; 0 for no limit.', {
+    requests_per_second: rate('Requests.'),
+    spans_per_second: rate('Spans.'),
+    bytes_per_second: rate('Bytes of bodies.'),
+  }),
+  unknown_key_failures_per_minute_per_ip: whole({
+    about: 'Wrong keys from one address before it is refused; 0 for no limit.',
+    preset: 0,
+    min: 0,
+    max: 1_000_000,
+  }),
+});

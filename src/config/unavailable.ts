@@ -1,0 +1,87 @@
+/**
+ * Settings of features that this version does not have. They are in the schema, so that a wrong type
+ * is told as such; switched on, they are refused with what to do instead, never ignored.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import { spareConfig } from './presets.ts';
+import { type ConfigProblem, maskKeys } from './problems.ts';
+import { type Config, type Entry, settingEntries } from './schema.ts';
+import { valueAt } from './tree.ts';
+
+export type Unavailable = {
+  /** A setting, or a section and all in it. */
+  readonly path: string;
+  /** The values that are refused; without it every value but the default. */
+  readonly values?: readonly unknown[];
+  readonly instead: string;
+};
+
+const proxyTls = 'leave it out; let a load balancer or reverse proxy in front end TLS';
+const noAdmin = 'leave it empty; use the keys, projects and agents commands';
+
+export const unavailable: readonly Unavailable[] = [
+  { path: 'receivers.otlp.protocols.grpc.tls', instead: proxyTls },
+  { path: 'receivers.otlp.protocols.http.tls', instead: proxyTls },
+  {
+    path: 'receivers.otlp.protocols.http.cors',
+    instead: 'leave it out; let a reverse proxy in front answer browsers',
+  },
+  {
+    path: 'signals.metrics',
+    values: ['forward'],
+    instead: 'set reject; send metrics to a Collector',
+  },
+  { path: 'signals.logs', values: ['forward'], instead: 'set reject; send logs to a Collector' },
+  { path: 'auth.store.kind', values: ['postgres'], instead: 'set sqlite, for one gateway' },
+  { path: 'auth.store.url', instead: 'leave it empty; set auth.store.path' },
+  { path: 'auth.redis', instead: 'leave it out; a single gateway needs no Redis' },
+  { path: 'auth.cache', instead: 'leave it out; the embedded store needs no cache' },
+  { path: 'limits.per_key', instead: 'leave it at 0; limits.in_flight_mib bounds all clients' },
+  {
+    path: 'limits.unknown_key_failures_per_minute_per_ip',
+    instead: 'leave it at 0; limit addresses in a proxy in front',
+  },
+  {
+    path: 'delivery.mode',
+    values: ['durable'],
+    instead: 'set sync (a 200 after the downstream has it), or memory',
+  },
+  { path: 'delivery.sending_queue', instead: 'leave it out; set delivery.mode to sync or memory' },
+  { path: 'delivery.dead_letters', instead: 'leave it out; what is refused for good is logged' },
+  {
+    path: 'downstream.tls',
+    instead: 'leave it out; an https endpoint trusts the usual authorities',
+  },
+  { path: 'admin.endpoint', instead: noAdmin },
+  { path: 'admin.token', instead: noAdmin },
+  { path: 'telemetry.traces', instead: 'leave it empty; see telemetry.metrics and telemetry.logs' },
+];
+
+/** What this version does not have of a setting, if anything. */
+export function unavailableAt(entry: Entry): Unavailable | undefined {
+  const name = entry.path.join('.');
+  return unavailable.find(({ path }) => name === path || name.startsWith(`${path}.`));
+}
+
+export function checkAvailable(config: Config): readonly ConfigProblem[] {
+  return settingEntries.flatMap((entry) => {
+    const row = unavailableAt(entry);
+    if (row === undefined) return [];
+    const value = valueAt(config, entry.path);
+    const preset = valueAt(spareConfig, entry.path);
+    const off =
+      row.values === undefined ? isDeepStrictEqual(value, preset) : !row.values.includes(value);
+    if (off) return [];
+    const { write, mask } = entry.setting;
+    const written = write === undefined ? value : write(value as never);
+    const only = `only ${JSON.stringify(write === undefined ? preset : write(preset as never))}`;
+    return [
+      {
+        path: entry.path.join('.'),
+        value: maskKeys(mask === undefined ? written : mask(written)),
+        expected: `${row.values === undefined ? only : 'another value'}: this version does not have it yet`,
+        hint: row.instead,
+      },
+    ];
+  });
+}
