@@ -1,0 +1,30 @@
+/**
+ * The wire language, pure: no I/O, no state, no clock.
+ *
+ * Promises
+ * - `walkExport` validates every byte of an export request without decoding a span, and accepts
+ *   exactly what protobufjs' decoder accepts, plus one rule of OTLP: trace ids have 16 bytes, span
+ *   ids 8. All-zero ids are let through.
+ * - `splitByAgent` gives each agent its resources, byte for byte as they came but for the one
+ *   attribute that names the agent, which then stands there exactly once.
+ * - Only `GatewayError` is thrown; its hint says what to change, and where in the body.
+ *
+ * Does not: decide which agent a resource belongs to (routing), decompress (receiver), or keep a
+ * byte after it returned. Buffers it returns may be slices of the ones it was given.
+ */
+export {
+  decodeExportResponse,
+  encodeExportResponse,
+} from './responses.ts';
+export { type Signal, type SignalName, signals } from './signals.ts';
+export { type AgentShare, splitByAgent } from './split.ts';
+export {
+  decodeHealthRequest,
+  encodeHealthStatus,
+  encodeRetryDetails,
+  encodeStatus,
+  type HealthStatus,
+  type RetryDetails,
+  type RpcStatus,
+} from './status.ts';
+export { type WalkedExport, type WalkedResource, walkExport } from './walk.ts';
