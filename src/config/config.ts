@@ -73,8 +73,7 @@ export function findConfigFiles(
 
 function withPlace(problem: ConfigProblem, layers: readonly Layer[]): ConfigProblem {
   if (problem.at !== undefined || problem.path === '') return problem;
-  const path = problem.path.split('.');
-  const places = layers.map((layer) => layer.locate(path));
+  const places = layers.map((layer) => layer.locate(problem.path));
   const variable = variableBehind(problem.path);
   const at = places.findLast((place) => place !== undefined) ?? (variable && `$${variable}`);
   return at === undefined ? problem : { ...problem, at };

@@ -5,8 +5,9 @@
  * empty gives empty text), and what a variable holds is not looked through again. Unlike there, a
  * variable that is neither set nor has a default is a problem, and so is `${NAME}` without `env:`.
  */
-import { asText, substituted } from './kinds.ts';
+
 import type { ConfigProblem } from './problems.ts';
+import { asText, substituted } from './setting.ts';
 import { isTree } from './tree.ts';
 
 const reference = /\$\$|\$\{([^}]*)\}/g;

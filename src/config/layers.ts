@@ -12,16 +12,18 @@ import {
   parse,
   parseDocument,
   type YAMLError,
+  type YAMLMap,
+  type YAMLSeq,
 } from 'yaml';
 import { fromEnv } from './environment.ts';
-import { substituted } from './kinds.ts';
-import type { ConfigProblem } from './problems.ts';
+import { type ConfigProblem, maskKeys } from './problems.ts';
+import { substituted } from './setting.ts';
 import { isTree, treeOf } from './tree.ts';
 
 export type Layer = {
   readonly tree: unknown;
-  /** Where the path stands in this layer, as `file:line:column` or `--set NAME`. */
-  locate(path: readonly PropertyKey[]): string | undefined;
+  /** Where a dotted name stands in this layer, as `file:line:column` or `--set NAME`. */
+  locate(path: string): string | undefined;
 };
 
 type Report = (problem: ConfigProblem) => void;
@@ -35,7 +37,11 @@ export function readLayer(file: string, cwd: string, report: Report): Layer | un
     const { line, col } = lines.linePos(offset);
     return `${file}:${line}:${col}`;
   };
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: 'error',
+  });
   const faults = tellingFaults([...document.errors, ...document.warnings]);
   for (const fault of faults) report(syntaxProblem(fault, { text, at: place(fault.pos[0]) }));
   if (faults.length > 0) return undefined;
@@ -90,27 +96,41 @@ function plainTree(document: Document, file: string, report: Report): unknown {
   return undefined;
 }
 
+/** Where a dotted name stands, or the last thing on the way to it that is no map or list. */
 function locateIn(
   root: Node | null,
-  path: readonly PropertyKey[],
+  path: string,
   place: (offset: number) => string,
 ): string | undefined {
   let node: unknown = root;
   let offset: number | undefined;
-  for (const name of path) {
-    if (isMap(node)) {
-      const pair = node.items.find(({ key }) => isScalar(key) && String(key.value) === name);
-      offset = isNode(pair?.key) ? pair.key.range?.[0] : undefined;
-      node = pair?.value;
-    } else if (isSeq(node)) {
-      node = node.items[Number(name)];
-      offset = isNode(node) ? node.range?.[0] : undefined;
-    } else {
-      return undefined;
-    }
-    if (offset === undefined) return undefined;
+  let rest = path;
+  while (rest !== '' && (isMap(node) || isSeq(node))) {
+    const step = isMap(node) ? stepInMap(node, rest) : stepInList(node, rest);
+    if (step === undefined) return undefined;
+    ({ node, offset } = step);
+    rest = rest.slice(step.name.length + 1);
   }
   return offset === undefined ? undefined : place(offset);
+}
+
+type Step = { name: string; node: unknown; offset: number | undefined };
+
+/** Names may hold dots and capitals of their own, as headers do. */
+function stepInMap(map: YAMLMap, rest: string): Step | undefined {
+  for (const { key, value } of map.items) {
+    const name = isScalar(key) ? String(key.value).toLowerCase() : '';
+    if (isNode(key) && `${rest.toLowerCase()}.`.startsWith(`${name}.`)) {
+      return { name, node: value, offset: key.range?.[0] };
+    }
+  }
+  return undefined;
+}
+
+function stepInList(list: YAMLSeq, rest: string): Step | undefined {
+  const name = rest.split('.', 1)[0] as string;
+  const node = list.items[Number(name)];
+  return isNode(node) ? { name, node, offset: node.range?.[0] } : undefined;
 }
 
 /** One `--set a.b=value`; the value is read as YAML where the setting is not a text. */
@@ -120,21 +140,18 @@ export function setLayer(argument: string, report: Report): Layer | undefined {
   if (name === argument || path.includes('')) {
     const hint = 'for example --set telemetry.logs.level=debug';
     const expected = 'NAME=VALUE with a name such as a.b.c';
-    report({ path: '', at: `--set ${name}`, value: undefined, expected, hint });
+    report({ path: '', at: maskKeys(`--set ${name}`) as string, value: undefined, expected, hint });
     return undefined;
   }
   return {
     tree: treeOf(path, setValue(argument.slice(name.length + 1))),
-    locate: (wanted) =>
-      path.every((part, index) => index >= wanted.length || part === wanted[index])
-        ? `--set ${name}`
-        : undefined,
+    locate: (wanted) => (`${wanted}.`.startsWith(`${name}.`) ? `--set ${name}` : undefined),
   };
 }
 
 function setValue(text: string): unknown {
   try {
-    const value: unknown = parse(text);
+    const value: unknown = parse(text, { logLevel: 'error' });
     // Quotes in YAML make it a text; maps and lists are what they are; the rest is decided later.
     if (typeof value === 'string' || isTree(value) || Array.isArray(value)) return value;
   } catch {

@@ -11,9 +11,14 @@ const elsewhere: Readonly<Record<string, string>> = {
 
 /** A sentence that names what to write instead, where something comes near. */
 export function nearestHint(path: readonly string[]): string | undefined {
-  const known = elsewhere[path[0] as string];
+  const levels = path.flatMap((name) => name.split('.'));
+  const name = levels.join('.');
+  if (levels.length > path.length && entries.some((entry) => entry.path.join('.') === name)) {
+    return `write each level of ${name} on a line of its own, indented under the one before`;
+  }
+  const known = elsewhere[levels[0] as string];
   if (known !== undefined) return known;
-  const nearest = nearestPath(path);
+  const nearest = nearestPath(levels);
   return nearest === undefined ? undefined : `did you mean ${nearest}?`;
 }
 
@@ -21,7 +26,9 @@ export function nearestHint(path: readonly string[]): string | undefined {
 const distanceMax = 1.5;
 
 function nearestPath(path: readonly string[]): string | undefined {
+  const name = path.join('.');
   const ranked = entries
+    .filter((entry) => !name.startsWith(`${entry.path.join('.')}.`))
     .map((entry) => ({ name: entry.path.join('.'), distance: pathDistance(path, entry.path) }))
     .sort((a, b) => a.distance - b.distance);
   const best = ranked[0];

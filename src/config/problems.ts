@@ -1,4 +1,5 @@
 /** What is wrong with a configuration, in words for people. */
+import { mapLeaves } from './tree.ts';
 
 export type ConfigProblem = {
   /** The full name of the setting; empty where a file as a whole is meant. */
@@ -46,6 +47,7 @@ function show(value: unknown): string {
 
 /** Hides what looks like a key, wherever it was pasted by mistake. */
 export function maskKeys(value: unknown): unknown {
-  if (typeof value === 'string') return value.replace(/mibo_[\w-]{6,}/g, 'mibo_****');
-  return Array.isArray(value) ? value.map(maskKeys) : value;
+  return mapLeaves(value, (leaf) =>
+    typeof leaf === 'string' ? leaf.replace(/mibo_[\w-]{6,}/g, 'mibo_****') : leaf,
+  );
 }

@@ -1,7 +1,8 @@
 /** A configuration as YAML again. */
 import { stringify } from 'yaml';
 import { type Config, settingEntries } from './schema.ts';
-import { isTree, merge, treeOf, valueAt } from './tree.ts';
+import { writtenValue } from './setting.ts';
+import { mapLeaves, merge, treeOf, valueAt } from './tree.ts';
 
 /**
  * The whole configuration, for `print-config`. Secrets are `****`; all else loads as it was, so `$`
@@ -9,20 +10,14 @@ import { isTree, merge, treeOf, valueAt } from './tree.ts';
  */
 export function renderConfig(config: Config): string {
   const tree = settingEntries
-    .map(({ path, setting: { write, mask } }) => {
-      const value = valueAt(config, path);
-      const written = write === undefined ? value : write(value as never);
-      return treeOf(path, escapeDollars(mask === undefined ? written : mask(written)));
+    .map(({ path, setting }) => {
+      const written = writtenValue(valueAt(config, path), setting, { masked: true });
+      return treeOf(path, mapLeaves(written, escapeDollars));
     })
     .reduce(merge);
   return stringify(tree, { lineWidth: 0 });
 }
 
-function escapeDollars(value: unknown): unknown {
-  if (typeof value === 'string') return value.replaceAll('$', '$$$$');
-  if (Array.isArray(value)) return value.map(escapeDollars);
-  if (!isTree(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, held]) => [name, escapeDollars(held)]),
-  );
+function escapeDollars(leaf: unknown): unknown {
+  return typeof leaf === 'string' ? leaf.replaceAll('$', '$$$$') : leaf;
 }

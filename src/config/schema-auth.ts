@@ -1,6 +1,8 @@
 /** Settings of who may send, which agent it belongs to, and how much is taken at once. */
 import { fromEnv } from './environment.ts';
-import { choice, duration, headerName, maskUrl, maskWhole, section, text, whole } from './kinds.ts';
+import { choice, duration, whole } from './kinds.ts';
+import { section } from './setting.ts';
+import { filePath, headerName, maskUrl, maskWhole, text } from './text-kinds.ts';
 
 /** Headers that mean something else on the same request. */
 const reserved = [
@@ -20,7 +22,7 @@ const passthrough = section('For mode passthrough: what goes out with every deli
       about: 'The key to use; empty passes on the key of each client.',
       preset: fromEnv('MIBO_API_KEY'),
     },
-    { pattern: /^[\x21-\x7e]*$/, expected: 'a key without spaces', mask: maskWhole },
+    { pattern: /^[!#-&(-~]*$/, expected: 'a key without spaces and quotes', mask: maskWhole },
   ),
   platform_id: text(
     {
@@ -41,10 +43,10 @@ const store = section('Where keys, projects and agents are kept.', {
     preset: 'sqlite',
     values: ['sqlite', 'postgres'],
   }),
-  path: text(
-    { about: 'For sqlite: the file, relative to the working directory.', preset: './data/keys.db' },
-    { pattern: /^[^\p{Cc}]+$/u, expected: 'the path of a file' },
-  ),
+  path: filePath({
+    about: 'For sqlite: the file, relative to the working directory.',
+    preset: './data/keys.db',
+  }),
   url: text(
     { about: 'For postgres: the URL of the database.', preset: '' },
     { expected: 'a URL, or empty', mask: maskUrl },

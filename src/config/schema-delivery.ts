@@ -1,28 +1,17 @@
 /** Settings of what goes out: the promise of a 200, the downstream, and the gateway's own word. */
 import { fromEnv } from './environment.ts';
-import {
-  choice,
-  decimal,
-  duration,
-  endpoint,
-  endpointOrOff,
-  headers,
-  httpUrl,
-  maskWhole,
-  section,
-  text,
-  urlPath,
-  whole,
-} from './kinds.ts';
+import { choice, decimal, duration, endpoint, endpointOrOff, whole } from './kinds.ts';
 import { tlsReload, tlsVersion } from './schema-receivers.ts';
-
-const directory = (about: string, preset: string) =>
-  text({ about, preset }, { pattern: /^[^\p{Cc}]+$/u, expected: 'the path of a directory' });
+import { section } from './setting.ts';
+import { filePath, headers, httpUrl, maskWhole, text, urlPath } from './text-kinds.ts';
 
 const diskMib = { unit: 'MiB', min: 1, max: 16_777_216 };
 
 const sendingQueue = section('For mode durable: the queue on disk.', {
-  directory: directory('Where it is, relative to the working directory.', './data/queue'),
+  directory: filePath({
+    about: 'Where it is, relative to the working directory.',
+    preset: './data/queue',
+  }),
   max_size_mib: whole({ about: 'The most disk it takes.', preset: 4096, ...diskMib }),
   when_full: choice({
     about: 'refuse: clients send again later · drop_oldest: into the dead letters.',
@@ -72,7 +61,10 @@ export const delivery = section('What a 200 means, and how nothing is lost.', {
     }),
   }),
   dead_letters: section('What the downstream refused for good.', {
-    directory: directory('Where it is, relative to the working directory.', './data/dead-letters'),
+    directory: filePath({
+      about: 'Where it is, relative to the working directory.',
+      preset: './data/dead-letters',
+    }),
     max_size_mib: whole({ about: 'The most disk it takes.', preset: 1024, ...diskMib }),
   }),
 });

@@ -1,15 +1,7 @@
 /** Settings of what comes in: the listeners, Your API, and which signals are taken. */
-import {
-  choice,
-  duration,
-  endpoint,
-  flag,
-  section,
-  text,
-  textList,
-  urlPath,
-  whole,
-} from './kinds.ts';
+import { choice, duration, endpoint, flag, whole } from './kinds.ts';
+import { section } from './setting.ts';
+import { text, textList, urlPath } from './text-kinds.ts';
 
 /** Node's timers overflow above 24.8 days and then fire at once. */
 const timerMax = '576h';
@@ -63,7 +55,7 @@ const keepalive = section('How long connections live.', {
 const grpc = section('OTLP over gRPC.', {
   endpoint: endpoint({ about: 'Where it listens.', preset: '0.0.0.0:4317' }),
   max_recv_msg_size_mib: whole({
-    about: 'The largest message, compressed and inflated alike.',
+    about: 'The largest message, on the wire and inflated.',
     preset: 64,
     unit: 'MiB',
     min: 1,
@@ -93,7 +85,7 @@ const cors = section('Which web pages may send; with no allowed_origins, none.',
 const http = section('OTLP over HTTP.', {
   endpoint: endpoint({ about: 'Where it listens.', preset: '0.0.0.0:4318' }),
   max_request_body_size_mib: whole({
-    about: 'The largest body, compressed and inflated alike.',
+    about: 'The largest body, on the wire and inflated.',
     preset: 64,
     unit: 'MiB',
     min: 1,
@@ -119,7 +111,7 @@ const tracesApi = section('Your API: flat spans as JSON, on the HTTP listener.',
   enabled: flag({ about: 'Whether the path is served.', preset: true }),
   path: urlPath({ about: 'Its path.', preset: '/public/traces' }),
   max_request_body_size_mib: whole({
-    about: 'The largest body, compressed and inflated alike.',
+    about: 'The largest body, on the wire and inflated.',
     preset: 10,
     unit: 'MiB',
     min: 1,
@@ -136,7 +128,7 @@ export const receivers = section('What listens for clients.', {
 
 const signal = (name: string, preset: string) =>
   choice({
-    about: `${name}: forward them, or reject them and tell the client how to stop sending.`,
+    about: `${name}: forward, or reject and tell the client how to stop sending them.`,
     preset,
     values: ['forward', 'reject'],
   });

@@ -1,9 +1,10 @@
 /** The tree of all settings, and the same as a flat list with each setting's path. */
 import { z } from 'zod';
-import { duration, type Setting, section, sections, settings } from './kinds.ts';
+import { duration } from './kinds.ts';
 import { auth, limits, routing } from './schema-auth.ts';
 import { admin, delivery, downstream, telemetry } from './schema-delivery.ts';
 import { receivers, signals } from './schema-receivers.ts';
+import { type Setting, section, sections, settings } from './setting.ts';
 
 export const configSchema = section('All settings of the gateway.', {
   receivers,

@@ -22,6 +22,15 @@ export function treeOf(path: readonly string[], value: unknown): unknown {
   return path.reduceRight((inner, name) => ({ [name]: inner }), value);
 }
 
+/** The same tree with each value that is no map or list replaced. */
+export function mapLeaves(value: unknown, replace: (leaf: unknown) => unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => mapLeaves(item, replace));
+  if (!isTree(value)) return replace(value);
+  return Object.fromEntries(
+    Object.entries(value).map(([name, held]) => [name, mapLeaves(held, replace)]),
+  );
+}
+
 /**
  * Both trees joined, maps name by name. The later wins; a list replaces a list. Null says nothing,
  * so that a section whose keys are all commented out keeps what was there.

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { spareConfig } from './presets.ts';
 import { type ConfigProblem, maskKeys } from './problems.ts';
 import { type Config, type Entry, settingEntries } from './schema.ts';
+import { writtenValue } from './setting.ts';
 import { valueAt } from './tree.ts';
 
 export type Unavailable = {
@@ -72,14 +73,12 @@ export function checkAvailable(config: Config): readonly ConfigProblem[] {
     const off =
       row.values === undefined ? isDeepStrictEqual(value, preset) : !row.values.includes(value);
     if (off) return [];
-    const { write, mask } = entry.setting;
-    const written = write === undefined ? value : write(value as never);
-    const only = `only ${JSON.stringify(write === undefined ? preset : write(preset as never))}`;
+    const only = JSON.stringify(writtenValue(preset, entry.setting, { masked: true }));
     return [
       {
         path: entry.path.join('.'),
-        value: maskKeys(mask === undefined ? written : mask(written)),
-        expected: `${row.values === undefined ? only : 'another value'}: this version does not have it yet`,
+        value: maskKeys(writtenValue(value, entry.setting, { masked: true })),
+        expected: `${row.values === undefined ? `only ${only}` : 'another value'}: this version has it not yet`,
         hint: row.instead,
       },
     ];

@@ -1,12 +1,12 @@
 /** From a tree to a `Config`, or to everything that is wrong with it. */
 import type { z } from 'zod';
 import { checkTogether, type JointProblem } from './check.ts';
-import { asText, type Setting } from './kinds.ts';
 import { nearestHint } from './nearest.ts';
 import { presetTree, spareTree } from './presets.ts';
 import { type ConfigProblem, maskKeys } from './problems.ts';
 import { type Config, configSchema, type Entry, entries, settingEntries } from './schema.ts';
-import { isTree, merge, treeOf, valueAt } from './tree.ts';
+import { asText, type Setting } from './setting.ts';
+import { isTree, mapLeaves, merge, treeOf, valueAt } from './tree.ts';
 import { checkAvailable } from './unavailable.ts';
 
 export type Validated = { readonly config: Config; readonly problems: readonly ConfigProblem[] };
@@ -61,8 +61,7 @@ function deepestEntry(path: readonly string[]): Entry | undefined {
 }
 
 function settingProblem(path: readonly string[], setting: Setting, tree: unknown): ConfigProblem {
-  const raw = valueAt(tree, path);
-  const value = asText(raw);
+  const value = mapLeaves(valueAt(tree, path), asText);
   const hint = setting.hint?.(value);
   return {
     path: path.join('.'),
@@ -82,7 +81,7 @@ const secretNames = /key|token|secret|password|auth|cred|header|url|dsn/i;
 
 function unknownProblem(path: readonly string[], tree: unknown): ConfigProblem {
   const name = path.join('.');
-  const value = asText(valueAt(tree, path));
+  const value = mapLeaves(valueAt(tree, path), asText);
   const hint = nearestHint(path);
   return {
     path: name,

@@ -1,0 +1,233 @@
+import { describe, expect, test } from 'vitest';
+import { ConfigError, formatProblems, loadConfig } from '../../src/config/config.ts';
+import { load, problemsOf } from './configs.ts';
+
+describe('unknown names', () => {
+  test.each([
+    ['receivers.otlp.grpc.endpoint', 'receivers.otlp.protocols.grpc.endpoint'],
+    ['limits.inflight_mib', 'limits.in_flight_mib'],
+    ['limit.in_flight_mib', 'limits.in_flight_mib'],
+    ['receivers.otlp.protocols.http.max_request_body_size', 'http.max_request_body_size_mib'],
+    ['downstream.retry_on_failure.multiplier', 'delivery.retry_on_failure.multiplier'],
+    ['telemetry.log.level', 'telemetry.logs.level'],
+    ['limits.on_scope_conflict', 'routing.on_scope_conflict'],
+    ['exporters.otlp.endpoint', 'set downstream'],
+  ])('%s: %s', (name, meant) => {
+    const [problem, ...others] = problemsOf({ sets: [`${name}=1`] });
+    expect(others).toEqual([]);
+    expect(problem).toMatchObject({ path: name, expected: 'the name of a setting' });
+    expect(problem?.hint).toContain(meant);
+  });
+
+  test('a name that is like no other gets no suggestion', () => {
+    expect(problemsOf({ sets: ['xyzzy=1'] })[0]?.hint).toBeUndefined();
+  });
+
+  test('each unknown name below an unknown section is told, with its place', () => {
+    const files = ['receivers:\n  otlp:\n    grpc:\n      endpoint: a:1\n      tls: {}\n'];
+    expect(problemsOf({ files }).map(({ path, at }) => `${path} ${at}`)).toEqual([
+      'receivers.otlp.grpc.endpoint 0.yaml:4:7',
+      'receivers.otlp.grpc.tls 0.yaml:5:7',
+    ]);
+  });
+
+  test('a dotted name is explained and found in the file', () => {
+    const [problem] = problemsOf({
+      files: ['shutdown_timeout: 1s\ntelemetry.logs.level: debug\n'],
+    });
+    expect(problem).toMatchObject({ path: 'telemetry.logs.level', at: '0.yaml:2:1' });
+    expect(problem?.hint).toContain('on a line of its own');
+  });
+
+  test.each(['__proto__', 'constructor', 'toString'])('%s is a name like any other', (name) => {
+    for (const given of [{ files: [`${name}: { a: 1 }`] }, { sets: [`${name}.a=1`] }]) {
+      expect(problemsOf(given)[0]?.path).toBe(`${name}.a`);
+    }
+    expect(({} as Record<string, unknown>).a).toBeUndefined();
+  });
+});
+
+describe('wrong values', () => {
+  test('a value of another type is told with its place, what may stand there and the cure', () => {
+    const files = ['receivers:\n  otlp:\n    protocols:\n      http:\n        read_timeout: 5\n'];
+    expect(problemsOf({ files })).toEqual([
+      {
+        path: 'receivers.otlp.protocols.http.read_timeout',
+        value: 5,
+        expected: 'a duration from 100ms to 1h, such as 500ms, 5s, 3m or 1h30m',
+        hint: 'add the unit: 5s or 5ms',
+        at: '0.yaml:5:9',
+      },
+    ]);
+  });
+
+  test.each([
+    ['limits.in_flight_mib', '"256"'],
+    ['limits.in_flight_mib', '0'],
+    ['limits.in_flight_mib', '1.5'],
+    ['delivery.retry_on_failure.multiplier', '0.5'],
+    ['delivery.retry_on_failure.max_elapsed_time', '0'],
+    ['receivers.traces_api.enabled', 'yes'],
+    ['receivers.traces_api.path', 'traces'],
+    ['receivers.traces_api.path', '/a?b'],
+    ['receivers.otlp.protocols.grpc.endpoint', '4317'],
+    ['receivers.otlp.protocols.grpc.endpoint', '{ host: a, port: 1 }'],
+    ['receivers.otlp.protocols.http.cors.allowed_origins', 'a'],
+    ['receivers.otlp.protocols.grpc.tls.min_version', '1.2'],
+    ['auth.mode', 'key'],
+    ['auth.header', 'Authorization'],
+    ['auth.header', '"x api key"'],
+    ['auth.passthrough.api_key', '"a b"'],
+    ['auth.passthrough.platform_id', 'abc'],
+    ['auth.store.path', '""'],
+    ['auth.store', 'sqlite'],
+    ['routing.attribute', '""'],
+    ['downstream.endpoint', 'ftp://a'],
+    ['downstream.endpoint', 'http://u:p@a'],
+    ['downstream.endpoint', 'http://a?b'],
+    ['downstream.endpoint', 'http://a#b'],
+    ['downstream.endpoint', 'http://a:99999'],
+    ['downstream.endpoint', '""'],
+    ['downstream.headers', '[a]'],
+    ['downstream.headers', 'a'],
+    ['telemetry.logs.level', 'verbose'],
+    ['shutdown_timeout', '-1s'],
+    ['shutdown_timeout', '[1s]'],
+  ])('%s: %s is refused', (name, value) => {
+    const nested = name.split('.').reduceRight((inner, part) => `{ ${part}: ${inner} }`, value);
+    const problems = problemsOf({ files: [nested] });
+    expect(problems.map(({ path }) => path)).toEqual([name]);
+  });
+
+  test.each(['Host', 'Content-Type', 'x-mibo-key-id', 'X-Request-Id', 'a b', 'idempotency-key'])(
+    'the downstream header %s is refused',
+    (header) => {
+      const files = [`downstream:\n  headers:\n    "${header}": x\n`];
+      const [problem] = problemsOf({ files });
+      expect(problem).toMatchObject({ path: `downstream.headers.${header.toLowerCase()}` });
+      expect(problem?.at).toBe('0.yaml:3:5');
+    },
+  );
+
+  test('a header value cannot start a new line', () => {
+    const files = ['downstream: { headers: { a: "x\\r\\nb: y" } }'];
+    expect(problemsOf({ files })[0]?.path).toBe('downstream.headers.a');
+  });
+});
+
+describe('all at once', () => {
+  test('problems of every sort are told in one run', () => {
+    const problems = problemsOf({
+      files: ['limits: { in_flight_mib: x }\ndelivery: { mode: durable }\nfoo: 1\n', 'a: [\n'],
+      sets: ['telemetry.health.endpoint=:4317', 'nonsense', `auth.header=\${env:NONE}`],
+    });
+    expect(problems.map(({ path, at }) => path || at)).toEqual([
+      '1.yaml:2:1',
+      '--set nonsense',
+      'auth.header',
+      'limits.in_flight_mib',
+      'foo',
+      'delivery.mode',
+      'telemetry.health.endpoint',
+    ]);
+  });
+
+  test('a check between two settings says nothing new where one of them is wrong by itself', () => {
+    const sets = [
+      'limits.in_flight_mib=0',
+      'receivers.otlp.protocols.grpc.max_recv_msg_size_mib=300',
+    ];
+    expect(problemsOf({ sets }).map(({ path }) => path)).toEqual(['limits.in_flight_mib']);
+  });
+});
+
+describe('files', () => {
+  test('a file that does not exist is named', () => {
+    const given = { files: ['none.yaml'], sets: [], env: {}, cwd: '/' };
+    expect(() => loadConfig(given)).toThrow(/none\.yaml\n.*\n.*does not exist/);
+  });
+
+  test('a directory is no file', () => {
+    const given = { files: ['/'], sets: [], env: {} };
+    expect(() => loadConfig(given)).toThrow(ConfigError);
+  });
+
+  test.each([
+    ['a: 1\nlimits: {\n', '0.yaml:3:1'],
+    ['limits:\n\tin_flight_mib: 1\n', '0.yaml:2:1'],
+    ['limits: *none\n', '0.yaml'],
+    ['limits: !tag 1\n', '0.yaml:1:9'],
+    ['a: 1\n---\nb: 2\n', '0.yaml:2:1'],
+    ['- a\n', '0.yaml'],
+    ['text\n', '0.yaml'],
+  ])('%j is told once, with its place', (text, at) => {
+    expect(problemsOf({ files: [text] }).map((problem) => problem.at)).toEqual([at]);
+  });
+
+  test('a doubled name is told with its place', () => {
+    const files = ['limits:\n  in_flight_mib: 1\n  in_flight_mib: 2\n'];
+    expect(problemsOf({ files })).toMatchObject([{ at: '0.yaml:3:3', expected: 'each name once' }]);
+  });
+
+  test('an unquoted reference within braces gets its cure', () => {
+    const [problem] = problemsOf({ files: [`limits: { in_flight_mib: \${env:X:-1} }\n`] });
+    expect(problem?.hint).toContain('in quotes');
+  });
+
+  test('anchors and aliases work', () => {
+    const files = ['limits: { admission_wait: &t 2s }\nshutdown_timeout: *t\n'];
+    expect(load({ files }).shutdown_timeout).toBe(2_000);
+  });
+});
+
+describe('secrets', () => {
+  const secret = 'Sup3rSecret';
+  const key = 'mibo_Sup3rSecretSup3rSecret';
+
+  test.each([
+    `auth: { passthrough: { api_key: "${secret} x" } }`,
+    `auth: { passthrough: { api_key: [${secret}] } }`,
+    `auth: { passthrough: { apikey: ${secret} } }`,
+    `auth: { passthrough: ${secret} }`,
+    `auth: { header: "${key} " }`,
+    `auth: { mode: [{ a: ${key} }] }`,
+    `auth: { redis: { url: "redis://u:${secret}/@h" } }`,
+    `auth: { store: { url: "postgres://h/d?user=u&password=${secret}" } }`,
+    `admin: { token: ${secret} }`,
+    `downstream: { endpoint: "http://u:${secret}@h" }`,
+    `downstream: { endpoint: "http://h?token=${secret}" }`,
+    `downstream: { headers: { host: ${secret} } }`,
+    `downstream: { headers: ${secret} }`,
+    `downstream: { headers: [${secret}] }`,
+    `nonsense: ${key}`,
+    `nonsense: { a: [${key}] }`,
+    `api_key: ${secret}`,
+    `a: b: ${secret}`,
+    `a: "${secret}`,
+    `a: 1\n${secret}\n`,
+    `a: [1\nb: ${secret}\n`,
+    `a: !${secret} 1`,
+    `a: *${secret}`,
+  ])('no message shows the secret of %s', (text) => {
+    const problems = problemsOf({ files: [text] });
+    expect(problems).not.toEqual([]);
+    expect(formatProblems(problems) + JSON.stringify(problems)).not.toContain(secret);
+  });
+
+  test('a secret from a variable is masked too', () => {
+    const env = { MIBO_API_KEY: `${secret} ` };
+    expect(formatProblems(problemsOf({ env }))).not.toContain(secret);
+  });
+});
+
+test('a problem for people is a block of name, place, value, expectation and cure', () => {
+  const files = ['limits:\n  inflight_mib: 5\n'];
+  expect(formatProblems(problemsOf({ files }))).toBe(
+    [
+      'limits.inflight_mib (0.yaml:2:3)',
+      '  value     5',
+      '  expected  the name of a setting',
+      '  fix       did you mean limits.in_flight_mib?',
+    ].join('\n'),
+  );
+});
