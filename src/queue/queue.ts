@@ -41,7 +41,10 @@ export type Queue = {
 export type Taken = {
   /** Oldest first; never empty. */
   readonly deliveries: readonly Delivery[];
-  /** How often in a row this lane ended in `retryLater` before. */
+  /**
+   * How often in a row this lane ended in `retryLater` before. A lane that is empty after its rest
+   * is forgotten, and begins anew.
+   */
   readonly failures: number;
   /** All are done with, delivered or dropped. */
   ack(): void;
