@@ -13,7 +13,7 @@ export function parseDuration(value: unknown): number | undefined {
   for (const [, count, unit] of value.matchAll(/([\d.]+)(ms|h|m|s)/g)) {
     totalMs += Number(count) * (unitMs[unit as string] as number);
   }
-  // 0.1s + 0.2s is not a whole number of milliseconds in floating point, though it is in words.
+  // 1.001s is not a whole number of milliseconds in floating point, though it is in words.
   return Math.round(totalMs);
 }
 

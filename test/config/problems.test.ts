@@ -31,6 +31,12 @@ describe('unknown names', () => {
     ]);
   });
 
+  test('a name in capitals is found and corrected', () => {
+    const [problem] = problemsOf({ files: ['Limits: { In_Flight_MiB: 5 }\n'] });
+    expect(problem).toMatchObject({ path: 'Limits.In_Flight_MiB', at: '0.yaml:1:11' });
+    expect(problem?.hint).toContain('limits.in_flight_mib');
+  });
+
   test('a dotted name is explained and found in the file', () => {
     const [problem] = problemsOf({
       files: ['shutdown_timeout: 1s\ntelemetry.logs.level: debug\n'],
@@ -65,6 +71,7 @@ describe('wrong values', () => {
     ['limits.in_flight_mib', '"256"'],
     ['limits.in_flight_mib', '0'],
     ['limits.in_flight_mib', '1.5'],
+    ['limits.in_flight_mib', '0.5'],
     ['delivery.retry_on_failure.multiplier', '0.5'],
     ['delivery.retry_on_failure.max_elapsed_time', '0'],
     ['receivers.traces_api.enabled', 'yes'],
@@ -139,6 +146,15 @@ describe('all at once', () => {
     ];
     expect(problemsOf({ sets }).map(({ path }) => path)).toEqual(['limits.in_flight_mib']);
   });
+});
+
+test('a place is the one that counted: the last file, or --set after that', () => {
+  const text = 'limits: { in_flight_mib: x }\n';
+  const at = (given: Parameters<typeof problemsOf>[0]) => problemsOf(given)[0]?.at;
+  expect(at({ files: [text, `\n${text}`, 'signals:\n'] })).toBe('1.yaml:2:11');
+  expect(at({ files: [text], sets: ['limits.in_flight_mib=y'] })).toBe(
+    '--set limits.in_flight_mib',
+  );
 });
 
 describe('files', () => {

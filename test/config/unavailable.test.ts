@@ -53,6 +53,10 @@ describe('features that this version does not have', () => {
     });
   });
 
+  test('nothing else is told about a setting that is refused anyway', () => {
+    expect(problemsOf({ sets: ['admin.endpoint=:4317'] })).toHaveLength(1);
+  });
+
   test('a wrong type is told as such', () => {
     const [problem] = problemsOf({ sets: ['auth.cache.ttl=5'] });
     expect(problem?.expected).toContain('a duration');
