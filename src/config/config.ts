@@ -2,8 +2,8 @@
  * The configuration: every setting, its type, default and limits.
  *
  * Promise: `loadConfig` gives a complete and valid `Config` or throws one `ConfigError` that names
- * all problems, each with its place, what was expected and the cure. An unknown name, or a setting of
- * a feature that this version does not have, is a problem and never ignored. No message and no
+ * all problems, each with its place, what was expected and the cure. An unknown name, or a setting
+ * of a feature that this version does not have, is a problem and never ignored. No message and no
  * rendered configuration shows a secret.
  *
  * Does not watch files, and does not look at the world: paths stay as written, relative to the

@@ -4,7 +4,7 @@ export type Endpoint = { host: string; port: number };
 
 const unitMs: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 };
 
-/** Milliseconds of `5s`, `500ms`, `1h30m` or `1.5h` (Go's notation, as in the Collector); also 0. */
+/** Milliseconds of `5s`, `500ms`, `1h30m` or `1.5h` (Go's notation, as the Collector's); also 0. */
 export function parseDuration(value: unknown): number | undefined {
   if (value === 0 || value === '0') return 0;
   if (typeof value !== 'string' || !/^(?:\d+(?:\.\d+)?(?:ms|h|m|s))+$/.test(value))

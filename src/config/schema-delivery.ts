@@ -108,7 +108,7 @@ export const downstream = section('The service that deliveries go to.', {
   }),
 });
 
-export const admin = section('The admin API and the console.', {
+export const admin = section('The web console and the admin API.', {
   endpoint: endpointOrOff({ about: 'Where they listen; empty for none.', preset: '' }),
   token: text({ about: 'The token that they ask for.', preset: '' }, { mask: maskWhole }),
 });

@@ -1,6 +1,6 @@
 /**
- * Settings of features that this version does not have. They are in the schema, so that a wrong type
- * is told as such; switched on, they are refused with what to do instead, never ignored.
+ * Settings of features that this version does not have. They are in the schema, so that a wrong
+ * type is told as such; switched on, they are refused with what to do instead, never ignored.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { spareConfig } from './presets.ts';
@@ -74,11 +74,12 @@ export function checkAvailable(config: Config): readonly ConfigProblem[] {
       row.values === undefined ? isDeepStrictEqual(value, preset) : !row.values.includes(value);
     if (off) return [];
     const only = JSON.stringify(writtenValue(preset, entry.setting, { masked: true }));
+    const allowed = row.values === undefined ? `only ${only}` : 'another value';
     return [
       {
         path: entry.path.join('.'),
         value: maskKeys(writtenValue(value, entry.setting, { masked: true })),
-        expected: `${row.values === undefined ? `only ${only}` : 'another value'}: this version has it not yet`,
+        expected: `${allowed}: this version has it not yet`,
         hint: row.instead,
       },
     ];

@@ -51,7 +51,7 @@ describe('merging', () => {
     expect(load({ files }).limits.in_flight_mib).toBe(100);
   });
 
-  test('--set takes text that is not YAML, such as an IPv6 endpoint, and text that looks like a number', () => {
+  test('--set takes text that is not YAML, and text that looks like a number', () => {
     const { telemetry, auth, downstream } = load({
       sets: [
         'telemetry.health.endpoint=[::1]:13133',
