@@ -7,12 +7,20 @@
  * Does not route, and does not limit rates.
  */
 import type { Clock } from '../core/clock.ts';
+import { GatewayError } from '../core/errors.ts';
 import type { Credentials } from '../core/incoming.ts';
 import type { Tenant } from '../core/tenant.ts';
 import type { Observability } from '../observability/observability.ts';
-import type { Store } from './store.ts';
+import { createKeyReader } from './credentials.ts';
+import { hashKey, hasWrongChecksum } from './key-format.ts';
+import { createLastUsed } from './last-used.ts';
+import type { Grant, Store } from './store.ts';
+import { storeFault } from './store-fault.ts';
 
+export { maskKey } from './key-format.ts';
+export { createPassthroughAuth, type PassthroughAuthOptions } from './passthrough-auth.ts';
 export { RegistryError, type RegistryErrorCode } from './registry-error.ts';
+export { openSqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 export type {
   Agent,
   Agents,
@@ -52,25 +60,79 @@ export type AuthOptions = {
   readonly apiKeyHeader: string;
 };
 
-export type PassthroughAuthOptions = {
-  /** Goes out with every delivery; '' requires the client's own key and forwards that. */
-  readonly apiKey: string;
-  /** The one agent to send to; '' leaves it to the next hop. */
-  readonly platformId: string;
-  readonly apiKeyHeader: string;
-};
+/** Longer than any fault's first second, short enough to see that it goes on. */
+const faultLogIntervalMs = 10_000;
 
-export type SqliteStoreOptions = {
-  /** Created with its folders if it is not there. */
-  readonly path: string;
-  readonly clock: Clock;
-  /** Keys remembered between requests; 100,000 by default. */
-  readonly cachedKeysMax?: number;
-};
+export function createAuth(options: AuthOptions): Auth {
+  const { store, clock, observability } = options;
+  const readKey = createKeyReader({ apiKeyHeader: options.apiKeyHeader });
+  const lastUsed = createLastUsed({ store, clock, log: observability.log });
+  let faultLoggedAtMs = Number.NEGATIVE_INFINITY;
 
-export declare function createAuth(options: AuthOptions): Auth;
-export declare function createPassthroughAuth(options: PassthroughAuthOptions): Auth;
-/** Throws `GatewayError` (`store_unavailable`) with the path and the remedy. */
-export declare function openSqliteStore(options: SqliteStoreOptions): Store;
-/** `mibo_...xxxx`. */
-export declare function maskKey(key: string): string;
+  /** The cause never reaches the client, so it is logged here, seldom. */
+  function fault(thrown: unknown): GatewayError {
+    const error = storeFault(thrown);
+    const nowMs = clock.monotonicMs();
+    if (nowMs - faultLoggedAtMs >= faultLogIntervalMs) {
+      faultLoggedAtMs = nowMs;
+      observability.log.error({ err: error.cause }, 'the key store does not answer');
+    }
+    return error;
+  }
+
+  function decide(grant: Grant | undefined, key: string): Tenant {
+    if (grant === undefined) throw unknownKey(key);
+    const { expiresAtMs, tenant } = grant;
+    if (expiresAtMs !== undefined && expiresAtMs <= clock.wallMs()) {
+      throw expiredKey(expiresAtMs, tenant.keyId);
+    }
+    return tenant;
+  }
+
+  function find(key: string): ReturnType<Store['lookup']> {
+    try {
+      const found = store.lookup(hashKey(key));
+      if (!(found instanceof Promise)) return found;
+      return found.catch((thrown: unknown) => {
+        throw fault(thrown);
+      });
+    } catch (thrown) {
+      throw fault(thrown);
+    }
+  }
+
+  return {
+    authenticate(credentials) {
+      const key = readKey(credentials);
+      const found = find(key);
+      return found instanceof Promise
+        ? found.then((grant) => decide(grant, key))
+        : decide(found, key);
+    },
+    used: lastUsed.note,
+    async close() {
+      await lastUsed.close();
+      await store.close();
+    },
+  };
+}
+
+/** One text for unknown and revoked keys. The checksum says nothing about what is stored. */
+function unknownKey(key: string): GatewayError {
+  return new GatewayError(
+    'invalid_api_key',
+    hasWrongChecksum(key)
+      ? 'copy the API key again, whole: it is not known, and its last characters do not fit'
+      : 'use another API key: this one is not known here, or was revoked',
+  );
+}
+
+/** Said only to who holds the key. */
+function expiredKey(expiresAtMs: number, keyId: string): GatewayError {
+  const error = new GatewayError(
+    'invalid_api_key',
+    `make a new API key: this one expired at ${new Date(expiresAtMs).toISOString()}`,
+  );
+  error.keyId = keyId;
+  return error;
+}

@@ -1,0 +1,113 @@
+/** What the registry takes: the checks that every kind of store shares. Each throws `RegistryError`. */
+import { isKeyShaped } from './key-format.ts';
+import { RegistryError } from './registry-error.ts';
+import type { Page, PageRequest } from './store.ts';
+
+const nameCharsMax = 100;
+const pageItemsMax = 1_000;
+const graceMsMax = 366 * 24 * 60 * 60 * 1_000;
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+export const idPrefixes = { project: 'prj_', key: 'key_' } as const;
+export const idChars = 16;
+
+/** The name without spaces around it. */
+export function checkName(name: string): string {
+  const trimmed = name.trim();
+  if (trimmed === '') throw invalid('give it a name: an empty one tells people nothing');
+  if (trimmed.length > nameCharsMax) {
+    throw invalid(`shorten the name to ${nameCharsMax} characters: it has ${trimmed.length}`);
+  }
+  if (/\p{Cc}/u.test(trimmed)) throw invalid('remove the control characters from the name');
+  return trimmed;
+}
+
+/** Projects are found by id or name, so a name must not look like an id. */
+export function checkProjectName(name: string): string {
+  const checked = checkName(name);
+  if (checked.startsWith(idPrefixes.project)) {
+    throw invalid(`choose a name that does not start with "${idPrefixes.project}", as ids do`);
+  }
+  return checked;
+}
+
+/** The id in lower case. */
+export function checkAgentId(id: string): string {
+  const lower = id.toLowerCase();
+  if (!uuid.test(lower)) {
+    throw invalid(
+      `write the agent's id as a plain UUID, without quotes or spaces: found ${quote(id)}`,
+    );
+  }
+  return lower;
+}
+
+/** The ids of a scope, in lower case, each once. */
+export function checkScope(agents: readonly string[]): readonly string[] {
+  if (agents.length === 0) {
+    throw invalid('name at least one agent, or say that the key may use all: the list is empty');
+  }
+  return [...new Set(agents.map(checkAgentId))];
+}
+
+export function checkExpiry(expiresAtMs: number | undefined, nowMs: number): void {
+  if (expiresAtMs === undefined) return;
+  if (!Number.isSafeInteger(expiresAtMs) || expiresAtMs <= nowMs) {
+    throw invalid('choose an expiry in the future: this one is past or is no time');
+  }
+}
+
+export function checkGrace(graceMs: number): void {
+  if (!Number.isSafeInteger(graceMs) || graceMs < 0 || graceMs > graceMsMax) {
+    throw invalid('choose a grace between 0 and 366 days');
+  }
+}
+
+export function checkImportedKey(key: string): void {
+  if (isKeyShaped(key)) return;
+  throw invalid(
+    'import a key of the form mibo_ and 16 to 128 letters, digits, "_" or "-", with nothing around it',
+  );
+}
+
+/** `after`: where the page starts; undefined for the first. */
+export type PageStart = { readonly after: number | undefined; readonly limit: number };
+
+export function checkPage({ cursor, limit = pageItemsMax }: PageRequest): PageStart {
+  if (!Number.isSafeInteger(limit) || limit < 1 || limit > pageItemsMax) {
+    throw invalid(`choose a limit between 1 and ${pageItemsMax}`);
+  }
+  if (cursor === undefined) return { after: undefined, limit };
+  if (!/^\d{1,15}$/.test(cursor)) throw invalid('pass the cursor on as it was given');
+  return { after: Number(cursor), limit };
+}
+
+/** A page from `limit + 1` rows: the one too many only says that more follows. */
+export function pageOf<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  map: { readonly item: (row: Row) => Item; readonly position: (row: Row) => number },
+): Page<Item> {
+  const shown = rows.slice(0, limit);
+  const last = shown.at(-1);
+  const items = shown.map(map.item);
+  if (rows.length <= limit || last === undefined) return { items };
+  return { items, nextCursor: String(map.position(last)) };
+}
+
+export function invalid(message: string): RegistryError {
+  return new RegistryError('invalid', message);
+}
+
+export function notFound(message: string): RegistryError {
+  return new RegistryError('not_found', message);
+}
+
+export function conflict(message: string): RegistryError {
+  return new RegistryError('conflict', message);
+}
+
+/** Shortened, for a message. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 59)}…` : text);
+}

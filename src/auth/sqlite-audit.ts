@@ -1,0 +1,62 @@
+/** The audit log: one row for each change, in the change's own transaction; never edited. */
+import { checkPage, pageOf } from './registry-rules.ts';
+import type { Connection } from './sqlite-connection.ts';
+import type { SqliteFile } from './sqlite-file.ts';
+import type { AuditAction, AuditEntry, Store } from './store.ts';
+
+type AuditRow = {
+  readonly version: number;
+  readonly at_ms: number;
+  readonly actor: string;
+  readonly action: AuditAction;
+  readonly project_id: string;
+  readonly subject_id: string;
+  readonly details: string;
+};
+
+/** Gives the change its version. */
+export function recordChange(connection: Connection, entry: Omit<AuditEntry, 'version'>): void {
+  connection.run(
+    'INSERT INTO audit_log (at_ms, actor, action, project_id, subject_id, details) ' +
+      'VALUES (?, ?, ?, ?, ?, ?)',
+    entry.atMs,
+    entry.by,
+    entry.action,
+    entry.projectId,
+    entry.subjectId,
+    JSON.stringify(entry.details),
+  );
+}
+
+export function createAudit(file: SqliteFile): Store['audit'] {
+  return {
+    async list(query = {}) {
+      const { after, limit } = checkPage(query);
+      const where = ['version < ?'];
+      const values: (string | number)[] = [after ?? Number.MAX_SAFE_INTEGER];
+      if (query.projectId !== undefined) {
+        where.push('project_id = ?');
+        values.push(query.projectId);
+      }
+      if (query.subjectId !== undefined) {
+        where.push('subject_id = ?');
+        values.push(query.subjectId);
+      }
+      const sql = `SELECT * FROM audit_log WHERE ${where.join(' AND ')} ORDER BY version DESC LIMIT ?`;
+      const rows = file.read((connection) => connection.all<AuditRow>(sql, ...values, limit + 1));
+      return pageOf(rows, limit, { item: entryOf, position: (row) => row.version });
+    },
+  };
+}
+
+function entryOf(row: AuditRow): AuditEntry {
+  return {
+    version: row.version,
+    atMs: row.at_ms,
+    by: row.actor,
+    action: row.action,
+    projectId: row.project_id,
+    subjectId: row.subject_id,
+    details: JSON.parse(row.details) as AuditEntry['details'],
+  };
+}

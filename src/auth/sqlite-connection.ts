@@ -1,0 +1,115 @@
+/** One connection to the SQLite file: statements prepared once, settings, migrations. */
+import { hash } from 'node:crypto';
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { type Migration, migrations } from './sqlite-schema.ts';
+
+/** Errors are SQLite's own; the file's door translates them. */
+export type Connection = {
+  /** The first row, as `Row` by the word of the caller. */
+  get<Row>(sql: string, ...values: readonly SQLInputValue[]): Row | undefined;
+  all<Row>(sql: string, ...values: readonly SQLInputValue[]): Row[];
+  run(sql: string, ...values: readonly SQLInputValue[]): void;
+  /** Several statements at once. */
+  script(sql: string): void;
+  close(): void;
+};
+
+/** Makes the file, readable for its owner only, with the folders above it. */
+export function createDatabaseFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    closeSync(openSync(path, 'wx', 0o600));
+    chmodSync(path, 0o600);
+  } catch (error) {
+    // It is there already, with the permissions that its owner gave it.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+export function connect(path: string, busyTimeoutMs: number): Connection {
+  const database = new DatabaseSync(path, { timeout: busyTimeoutMs });
+  const statements = new Map<string, StatementSync>();
+
+  function prepared(sql: string): StatementSync {
+    let statement = statements.get(sql);
+    if (statement === undefined) {
+      statement = database.prepare(sql);
+      statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  return {
+    get: <Row>(sql: string, ...values: readonly SQLInputValue[]) =>
+      prepared(sql).get(...values) as Row | undefined,
+    all: <Row>(sql: string, ...values: readonly SQLInputValue[]) =>
+      prepared(sql).all(...values) as Row[],
+    run(sql, ...values) {
+      prepared(sql).run(...values);
+    },
+    script: (sql) => database.exec(sql),
+    close: () => database.close(),
+  };
+}
+
+/** For a connection that writes: every commit is synced, as a revocation must survive anything. */
+export function makeDurable(connection: Connection): void {
+  const mode = connection.get<{ journal_mode: string }>('PRAGMA journal_mode = WAL');
+  if (mode?.journal_mode !== 'wal') throw new Error('the file system cannot hold a WAL database');
+  connection.run('PRAGMA synchronous = FULL');
+}
+
+/** Runs what is not there yet, as one transaction; two processes at once wait for each other. */
+export function migrate(connection: Connection, nowMs: number): void {
+  connection.run('BEGIN IMMEDIATE');
+  try {
+    connection.run(
+      'CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY, ' +
+        'checksum TEXT NOT NULL, applied_at_ms INTEGER NOT NULL) STRICT',
+    );
+    const applied = connection.all<{ number: number; checksum: string }>(
+      'SELECT number, checksum FROM schema_migrations ORDER BY number',
+    );
+    checkApplied(applied);
+    for (const migration of migrations.slice(applied.length)) {
+      connection.script(migration.sql);
+      connection.run(
+        'INSERT INTO schema_migrations (number, checksum, applied_at_ms) VALUES (?, ?, ?)',
+        migration.number,
+        checksumOf(migration),
+        nowMs,
+      );
+    }
+    connection.run('COMMIT');
+  } catch (error) {
+    rollBack(connection);
+    throw error;
+  }
+}
+
+/** Some faults end the transaction by themselves; then there is nothing to roll back. */
+export function rollBack(connection: Connection): void {
+  try {
+    connection.run('ROLLBACK');
+  } catch {
+    // The fault that led here is the one to report.
+  }
+}
+
+function checkApplied(applied: readonly { number: number; checksum: string }[]): void {
+  applied.forEach(({ number, checksum }, index) => {
+    const known = migrations[index];
+    if (known === undefined) {
+      throw new Error('a newer version of this program has changed its tables: use that version');
+    }
+    if (known.number !== number || checksumOf(known) !== checksum) {
+      throw new Error(`its tables were made by another program (step ${number} differs)`);
+    }
+  });
+}
+
+function checksumOf(migration: Migration): string {
+  return hash('sha256', migration.sql, 'hex');
+}
