@@ -13,7 +13,7 @@ export type Setting = {
   readonly preset: unknown;
   /** What a person may write, in plain words. */
   readonly expected: string;
-  /** The cure for a particular wrong value. */
+  /** The cure for a particular wrong value that is no map or list. */
   readonly hint?: ((value: unknown) => string | undefined) | undefined;
   /** The read value as it is written in YAML; as it is, unless given. */
   readonly write?: ((value: never) => unknown) | undefined;

@@ -81,6 +81,8 @@ export function headers(words: Words & { reserved: RegExp; reservedWords: string
     read(value) {
       const record = asYaml(value);
       if (typeof record !== 'object' || record === null || Array.isArray(record)) return record;
+      // zod leaves this name out without a word.
+      if (Object.hasOwn(record, '__proto__')) return undefined;
       return Object.fromEntries(
         Object.entries(record).map(([header, held]) => [header.toLowerCase(), asText(held)]),
       );

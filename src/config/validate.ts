@@ -62,7 +62,7 @@ function deepestEntry(path: readonly string[]): Entry | undefined {
 
 function settingProblem(path: readonly string[], setting: Setting, tree: unknown): ConfigProblem {
   const value = mapLeaves(valueAt(tree, path), asText);
-  const hint = setting.hint?.(value);
+  const hint = typeof value === 'object' ? undefined : setting.hint?.(value);
   return {
     path: path.join('.'),
     value: maskKeys(setting.mask?.(value) ?? value),
