@@ -1,0 +1,135 @@
+/**
+ * `npm run bench`: what the gateway costs per span, each row of `rows.ts` in interleaved rounds.
+ *
+ *   --quick        one short round, to see whether it works
+ *   --rounds N     how often each row is measured (5)
+ *   --only WORDS   only rows whose name has all these words; repeatable. `walker` is one too
+ *   --out FILE     also writes the report there, e.g. docs/performance.md
+ *   --profile DIR  each gateway writes a CPU profile there when it stops
+ *
+ * Exit code: 0 measured, 1 a row failed, 2 wrong usage.
+ */
+import { writeFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { pinningText, startChild } from './child.ts';
+import { createSite } from './gateway-under-test.ts';
+import type { LoadCalls } from './load.ts';
+import { type Bench, measureRow, type Sample } from './measure-row.ts';
+import { failureText, renderReport, walkerText } from './report.ts';
+import { type Row, rows } from './rows.ts';
+import type { SinkCalls } from './sink.ts';
+import { type Measured, summarize } from './statistics.ts';
+import { resultTable } from './table.ts';
+import type { WalkerCalls, WalkerResult } from './walker.ts';
+
+type Options = {
+  readonly rounds: number;
+  readonly warmupMs: number;
+  readonly measureMs: number;
+  readonly only: readonly string[];
+  readonly out: string | undefined;
+  readonly profile: string | undefined;
+};
+
+function readOptions(): Options {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      only: { type: 'string', multiple: true, default: [] },
+      out: { type: 'string' },
+      profile: { type: 'string' },
+    },
+  });
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
+  if (!Number.isInteger(rounds) || rounds < 1) throw new TypeError('--rounds takes 1, 2, 3, …');
+  return {
+    rounds,
+    warmupMs: values.quick ? 800 : 2000,
+    measureMs: values.quick ? 1000 : 3000,
+    only: values.only,
+    out: values.out,
+    profile: values.profile === undefined ? undefined : resolve(values.profile),
+  };
+}
+
+function isChosen(name: string, only: readonly string[]): boolean {
+  if (only.length === 0) return true;
+  const words = name.split(' ');
+  return only.some((wanted) => wanted.split(' ').every((word) => words.includes(word)));
+}
+
+async function measureAll(options: Options, chosen: readonly Row[]): Promise<Measured[]> {
+  if (chosen.length === 0) return [];
+  const sink = startChild<SinkCalls>('sink.ts', 'load');
+  const load = startChild<LoadCalls>('load.ts', 'load');
+  const site = createSite(await sink.call('open'));
+  const { warmupMs, measureMs, profile } = options;
+  const nodeOptions = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const bench: Bench = { site, load, sink, warmupMs, measureMs, nodeOptions };
+  const results = chosen.map((row) => ({ row, samples: [] as Sample[] }));
+  try {
+    for (let round = 1; round <= options.rounds; round += 1) {
+      for (const { row, samples } of results) {
+        const sample = await measureRow(bench, row);
+        samples.push(sample);
+        console.error(progressText(`round ${round}/${options.rounds}`, row, sample));
+      }
+    }
+  } finally {
+    load.stop();
+    sink.stop();
+    site.remove();
+  }
+  return results;
+}
+
+function progressText(round: string, row: Row, sample: Sample): string {
+  const cost = `${sample.cpuMicrosPerRequest.toFixed(0)} µs CPU per request`;
+  const verdict = sample.faults.length === 0 ? cost : `FAILED: ${sample.faults.join('; ')}`;
+  return `${round}  ${row.name}: ${verdict}`;
+}
+
+async function measureWalker(rounds: number): Promise<WalkerResult> {
+  const child = startChild<WalkerCalls>('walker.ts', 'server');
+  try {
+    return await child.call('measure', { rounds });
+  } finally {
+    child.stop();
+  }
+}
+
+async function main(): Promise<number> {
+  if (process.platform !== 'linux') {
+    console.error('run it on Linux: CPU is read from /proc, which other systems do not have');
+    return 2;
+  }
+  const options = readOptions();
+  const chosen = rows.filter(({ name }) => isChosen(name, options.only));
+  const walks = isChosen('walker', options.only);
+  if (chosen.length === 0 && !walks) {
+    console.error(`choose from:\n  walker\n${rows.map(({ name }) => `  ${name}`).join('\n')}`);
+    return 2;
+  }
+  console.error(`Pinning: ${pinningText}.`);
+  const date = new Date().toISOString().slice(0, 10);
+  const walker = walks ? await measureWalker(options.rounds * 4) : undefined;
+  const results = await measureAll(options, chosen);
+  console.log(`${resultTable(results)}\n\n${failureText(results)}\n${walkerText(walker)}`);
+  if (options.out !== undefined) {
+    const { rounds, warmupMs, measureMs } = options;
+    const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
+    const report = { date, command, rounds, warmupMs, measureMs, results, walker };
+    writeFileSync(options.out, renderReport(report));
+  }
+  return results.some((measured) => summarize(measured).faults.length > 0) ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main();
+} catch (thrown) {
+  if (!(thrown instanceof TypeError)) throw thrown;
+  console.error(`usage: npm run bench -- [options]; see bench/bench.ts. ${thrown.message}`);
+  process.exitCode = 2;
+}
