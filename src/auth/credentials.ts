@@ -128,8 +128,8 @@ function missing(header: string): GatewayError {
   return new GatewayError(
     'missing_api_key',
     `set OTEL_EXPORTER_OTLP_HEADERS=${header}=<your key>: no API key arrived. Usual mistakes: ` +
-      'quotes around the value, a colon instead of the "=", a space or %20 before the key, or the ' +
-      'variable is not set where the program runs. Without an SDK: send the header ' +
+      'quotes around the value, a colon instead of the "=", a space or %20 before the key, or ' +
+      'the variable is not set where the program runs. Without an SDK: send the header ' +
       `${header}: <your key>, or Authorization: Bearer <your key>`,
   );
 }

@@ -1,4 +1,4 @@
-/** What the registry takes: the checks that every kind of store shares. Each throws `RegistryError`. */
+/** The checks that every kind of store shares. Each throws `RegistryError`. */
 import { isKeyShaped } from './key-format.ts';
 import { RegistryError } from './registry-error.ts';
 import type { Page, PageRequest } from './store.ts';
@@ -66,7 +66,7 @@ export function checkGrace(graceMs: number): void {
 export function checkImportedKey(key: string): void {
   if (isKeyShaped(key)) return;
   throw invalid(
-    'import a key of the form mibo_ and 16 to 128 letters, digits, "_" or "-", with nothing around it',
+    'import a key of the form mibo_ and 16 to 128 letters, digits, "_" or "-", nothing around it',
   );
 }
 

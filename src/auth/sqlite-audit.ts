@@ -42,7 +42,8 @@ export function createAudit(file: SqliteFile): Store['audit'] {
         where.push('subject_id = ?');
         values.push(query.subjectId);
       }
-      const sql = `SELECT * FROM audit_log WHERE ${where.join(' AND ')} ORDER BY version DESC LIMIT ?`;
+      const filter = where.join(' AND ');
+      const sql = `SELECT * FROM audit_log WHERE ${filter} ORDER BY version DESC LIMIT ?`;
       const rows = file.read((connection) => connection.all<AuditRow>(sql, ...values, limit + 1));
       return pageOf(rows, limit, { item: entryOf, position: (row) => row.version });
     },

@@ -1,4 +1,4 @@
-/** What every kind of store keeps, whatever it is built on. Each kind runs this on a real engine. */
+/** What every kind of store keeps. Each kind runs this on its real engine. */
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { Grant, Project, RegistryErrorCode, Store } from '../../src/auth/auth.ts';
@@ -117,7 +117,7 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
       );
     });
 
-    test('an unrestricted key reaches the agents of its project, also those added later', async () => {
+    test('an unrestricted key reaches the agents of its project, later ones too', async () => {
       const { store, projectId, a, b } = await withAgents();
       const other = await store.projects.add({ name: 'other', by });
       await store.agents.add({ projectId: other.id, id: randomUUID(), name: 'Foreign', by });
@@ -242,7 +242,7 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
       await refuses(store.keys.rename('key_x', { name: 'n', by }), 'not_found');
     });
 
-    test('an imported key has the shape of a key, is taken once, and is never repeated', async () => {
+    test('an imported key has the shape of a key and is taken once', async () => {
       const { store, project } = await withProject();
       const wanted = { projectId: project.id, name: 'k', by };
       for (const key of ['mibo_short', 'sk-0123456789abcdef', 'mibo_0123456789abcde f', '']) {
@@ -285,7 +285,7 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
   });
 
   describe('audit and usage', () => {
-    test('each change is one audit row, in the order of the changes; refused ones are none', async () => {
+    test('each change is one audit row, in order; refused ones are none', async () => {
       const { store, projectId, a, b } = await withAgents();
       const { record } = await store.keys.create({ projectId, name: 'k', by });
       await store.keys.rename(record.id, { name: 'n', by });

@@ -1,0 +1,235 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Auth, createAuth, openSqliteStore, type Store } from '../../src/auth/auth.ts';
+import { generateKey } from '../../src/auth/key-format.ts';
+import type { GatewayError } from '../../src/core/errors.ts';
+import { createObservability } from '../../src/observability/observability.ts';
+import { createManualClock, type ManualClock } from './manual-clock.ts';
+
+const by = 'test:ada';
+let folder: string;
+let clock: ManualClock;
+let store: Store;
+let auth: Auth;
+let logged: string[];
+let projectId: string;
+
+function authOn(kept: Store): Auth {
+  const observability = createObservability({
+    level: 'info',
+    destination: { write: (line) => logged.push(line) },
+  });
+  return createAuth({ store: kept, clock, observability, apiKeyHeader: 'x-api-key' });
+}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'mibo-auth-'));
+  clock = createManualClock();
+  store = openSqliteStore({ path: join(folder, 'keys.db'), clock });
+  logged = [];
+  auth = authOn(store);
+  projectId = (await store.projects.add({ name: 'shop', by })).id;
+});
+
+afterEach(async () => {
+  await auth.close();
+  rmSync(folder, { recursive: true });
+});
+
+const create = (expiresAtMs?: number) =>
+  store.keys.create({
+    projectId,
+    name: 'k',
+    by,
+    ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
+  });
+
+const send = (key: string, on = auth) => on.authenticate({ apiKey: [key], authorization: [] });
+
+async function refusal(key: string, on = auth): Promise<GatewayError> {
+  try {
+    await send(key, on);
+  } catch (error) {
+    return error as GatewayError;
+  }
+  throw new Error('the key was accepted');
+}
+
+describe('a request', () => {
+  test('with a key gets its tenant, without waiting', async () => {
+    const { key, record } = await create();
+    expect(send(key)).toMatchObject({ projectId, keyId: record.id, keyName: 'k' });
+    expect(auth.authenticate({ apiKey: [], authorization: [`Bearer ${key}`] })).toBe(send(key));
+  });
+
+  test('with an unknown and with a revoked key gets the same answer', async () => {
+    const { key, record } = await create();
+    await store.keys.revoke(record.id, { by });
+    const [revoked, unknown] = [await refusal(key), await refusal(generateKey())];
+    expect(revoked.kind).toBe('invalid_api_key');
+    expect(revoked.message).toBe(unknown.message);
+  });
+
+  test('with a key that was mistyped is told to copy it again', async () => {
+    const { key } = await create();
+    const mistyped = `${key.slice(0, 10)}${key[10] === 'x' ? 'y' : 'x'}${key.slice(11)}`;
+    expect((await refusal(mistyped)).hint).toMatch(/^copy the API key again/);
+  });
+
+  test('with an imported key that happens to look like one of ours is served', async () => {
+    const key = `mibo_${'7'.repeat(38)}`;
+    await store.keys.importKey({ projectId, name: 'i', key, by });
+    expect(send(key)).toMatchObject({ keyName: 'i' });
+  });
+
+  test('with an expired key is refused from the moment on, and told so', async () => {
+    const { key, record } = await create(clock.wallMs() + 1_000);
+    clock.advance(999);
+    expect(send(key)).toMatchObject({ keyId: record.id });
+    clock.advance(1);
+    const error = await refusal(key);
+    expect(error).toMatchObject({ kind: 'invalid_api_key', keyId: record.id });
+    expect(error.hint).toContain('expired at 2026-11-24T12:00:01.000Z');
+  });
+
+  test('with a rotated key is served until the grace is over', async () => {
+    const old = await create();
+    const next = await store.keys.rotate(old.record.id, { graceMs: 60_000, by });
+    expect([send(old.key), send(next.key)]).toMatchObject([{ projectId }, { projectId }]);
+    clock.advance(60_000);
+    expect((await refusal(old.key)).kind).toBe('invalid_api_key');
+    expect(send(next.key)).toMatchObject({ keyId: next.record.id });
+  });
+
+  test('never has its key in the refusal', async () => {
+    const { key, record } = await create(clock.wallMs() + 1);
+    clock.advance(1);
+    const expired = await refusal(key);
+    await store.keys.revoke(record.id, { by });
+    for (const error of [expired, await refusal(key)]) {
+      expect(`${error.message} ${error.stack} ${JSON.stringify(error)}`).not.toContain(
+        key.slice(5, 15),
+      );
+    }
+  });
+});
+
+describe('a store in trouble', () => {
+  const fault = new Error('disk I/O error');
+  const failing: readonly [string, Store['lookup']][] = [
+    [
+      'that throws',
+      () => {
+        throw fault;
+      },
+    ],
+    ['that rejects', () => Promise.reject(fault)],
+  ];
+  test.each(failing)('%s is never a refused key, and is logged seldom', async (_, lookup) => {
+    const broken = authOn({ ...store, lookup });
+    for (let count = 0; count < 50; count += 1) {
+      expect(await refusal(generateKey(), broken)).toMatchObject({
+        kind: 'store_unavailable',
+        cause: fault,
+      });
+    }
+    expect(logged).toHaveLength(1);
+    expect(logged[0]).toContain('disk I/O error');
+    clock.advance(10_000);
+    await refusal(generateKey(), broken);
+    expect(logged).toHaveLength(2);
+  });
+
+  test('a store that answers later is waited for', async () => {
+    const { key, record } = await create();
+    const slow = authOn({ ...store, lookup: async (hash) => store.lookup(hash) });
+    const answer = send(key, slow);
+    expect(answer).toBeInstanceOf(Promise);
+    expect(await answer).toMatchObject({ keyId: record.id });
+    expect((await refusal(generateKey(), slow)).kind).toBe('invalid_api_key');
+  });
+});
+
+describe('last used', () => {
+  /** Counts the writes that reach the store, and can make them fail. */
+  function counting(options: { fails: boolean } = { fails: false }) {
+    const writes: ReadonlyMap<string, number>[] = [];
+    const counted = authOn({
+      ...store,
+      async recordUsage(batch) {
+        writes.push(batch);
+        if (options.fails) throw new Error('locked');
+        await store.recordUsage(batch);
+      },
+    });
+    return { writes, counted, options };
+  }
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+  test('100,000 requests of one key within a minute are one write', async () => {
+    const { key, record } = await create();
+    const { writes, counted } = counting();
+    for (let count = 0; count < 100_000; count += 1) {
+      counted.used((send(key, counted) as { keyId: string }).keyId);
+      if (count % 2_000 === 0) clock.advance(1_000);
+    }
+    await settled();
+    expect(writes).toHaveLength(1);
+    await counted.close();
+    expect(writes).toHaveLength(1);
+    expect(writes[0]?.get(record.id)).toBe(clock.wallMs() - (clock.wallMs() % 60_000));
+  });
+
+  test('the first use is written within 2 s, later ones within 30 s, to the minute', async () => {
+    const { record } = await create();
+    const { writes, counted } = counting();
+    clock.advance(90_000);
+    counted.used(record.id);
+    clock.advance(1_999);
+    await settled();
+    expect(writes).toHaveLength(0);
+    clock.advance(1);
+    await settled();
+    expect((await store.keys.get(record.id)).lastUsedAtMs).toBe(Date.UTC(2026, 10, 24, 12, 1));
+    clock.advance(60_000);
+    counted.used(record.id);
+    clock.advance(29_999);
+    await settled();
+    expect(writes).toHaveLength(1);
+    clock.advance(1);
+    await settled();
+    expect((await store.keys.get(record.id)).lastUsedAtMs).toBe(Date.UTC(2026, 10, 24, 12, 2));
+  });
+
+  test('many keys are one write, in the order of their ids', async () => {
+    const { writes, counted } = counting();
+    for (const id of ['key_c', 'key_a', 'key_b']) counted.used(id);
+    clock.advance(2_000);
+    await settled();
+    expect(writes.map((batch) => [...batch.keys()])).toEqual([['key_a', 'key_b', 'key_c']]);
+  });
+
+  test('a write that failed is made up for', async () => {
+    const { record } = await create();
+    const { writes, counted, options } = counting({ fails: true });
+    counted.used(record.id);
+    clock.advance(2_000);
+    await settled();
+    options.fails = false;
+    clock.advance(30_000);
+    await settled();
+    expect(writes).toHaveLength(2);
+    expect((await store.keys.get(record.id)).lastUsedAtMs).toBe(Date.UTC(2026, 10, 24, 12));
+  });
+
+  test('what is left is written on close', async () => {
+    const { record } = await create();
+    auth.used(record.id);
+    await auth.close();
+    store = openSqliteStore({ path: join(folder, 'keys.db'), clock });
+    auth = authOn(store);
+    expect((await store.keys.get(record.id)).lastUsedAtMs).toBe(Date.UTC(2026, 10, 24, 12));
+  });
+});
