@@ -57,23 +57,24 @@ function installMissing(options) {
 
 /** Whether each package of the lock file is there, in the version of the lock file. */
 function isComplete({ dev }) {
-  const wanted = readPackages(join(root, 'package-lock.json'));
+  const wanted = readJson(join(root, 'package-lock.json'))?.packages;
   // An image may be built without a lock file: there is nothing to compare, nor to install from.
   if (wanted === undefined) return existsSync(modules);
-  const installed = readPackages(installedPath);
+  const installed = readJson(installedPath)?.packages;
   if (installed === undefined) return false;
   return Object.entries(wanted).every(([path, { version, integrity, ...flags }]) => {
     if (!path.startsWith('node_modules/') || (flags.dev && !dev)) return true;
     const found = installed[path];
     if (found === undefined) return Boolean(flags.optional || (flags.devOptional && !dev));
-    const same = found.version === version && found.integrity === integrity;
-    return same && existsSync(join(root, path, 'package.json'));
+    // npm can write its record without installing (--package-lock-only): the package itself tells.
+    const there = readJson(join(root, path, 'package.json'))?.version;
+    return found.version === version && found.integrity === integrity && there === version;
   });
 }
 
-function readPackages(path) {
+function readJson(path) {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')).packages;
+    return JSON.parse(readFileSync(path, 'utf8'));
   } catch {
     return undefined;
   }
@@ -87,7 +88,15 @@ function install() {
   const path = (process.env.PATH ?? '').split(delimiter);
   const { error, status, signal } = spawnSync(
     'npm',
-    ['ci', '--ignore-scripts', '--include=dev', '--include=optional', '--no-audit', '--no-fund'],
+    [
+      'ci',
+      '--ignore-scripts',
+      '--include=dev',
+      '--include=optional',
+      '--no-audit',
+      '--no-fund',
+      '--loglevel=error',
+    ],
     {
       cwd: root,
       env: { ...process.env, PATH: path.filter((folder) => !isModules(folder)).join(delimiter) },
