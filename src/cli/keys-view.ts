@@ -1,0 +1,90 @@
+/** `keys list`, `keys show`: what is known of keys; never the keys. */
+import type { Command } from 'commander';
+import type { KeyRecord, Store } from '../auth/auth.ts';
+import { type Io, say, writeJson } from './io.ts';
+import { allItems, keyJson } from './registry.ts';
+import { addSettings, type SettingsOptions, withStore } from './settings.ts';
+import { formatFields, formatTable, formatTime } from './table.ts';
+
+type Options = SettingsOptions & { readonly json?: boolean };
+
+export function addKeyViews(keys: Command, io: Io): void {
+  addSettings(keys.command('list').description('list the keys, masked'))
+    .option('--project <id or name>', 'only those of this project')
+    .option('--json', 'print them as JSON')
+    .action(async (options: Options & { readonly project?: string }) => {
+      await withStore(io, options, async (store) => {
+        const query = await projectQuery(store, options.project);
+        const records = await allItems((page) => store.keys.list({ ...page, ...query }));
+        if (options.json) return writeJson(io, { items: records.map(keyJson) });
+        if (records.length > 0) return void io.stdout.write(await keyTable(store, records));
+        say(io, 'No keys. Make one: mibo-gateway keys create --project <project> --name <name>');
+      });
+    });
+
+  addSettings(keys.command('show <id>').description('all that is known of a key'))
+    .option('--json', 'print it as JSON')
+    .action(async (id: string, options: Options) => {
+      await withStore(io, options, async (store) => {
+        const record = await store.keys.get(id);
+        if (options.json) return writeJson(io, keyJson(record));
+        io.stdout.write(await keyFields(store, record));
+      });
+    });
+}
+
+async function projectQuery(store: Store, project: string | undefined) {
+  return project === undefined ? {} : { projectId: (await store.projects.find(project)).id };
+}
+
+async function keyTable(store: Store, records: readonly KeyRecord[]): Promise<string> {
+  const names = await agentNames(store, records);
+  const heads = ['ID', 'NAME', 'KEY', 'SCOPE', 'STATUS', 'CREATED', 'LAST USED', 'EXPIRES'];
+  const rows = records.map((record) => [
+    record.id,
+    record.name,
+    record.maskedKey,
+    scopeWords(record, names),
+    record.status,
+    formatTime(record.createdAtMs, ''),
+    formatTime(record.lastUsedAtMs, 'never'),
+    formatTime(record.expiresAtMs, 'never'),
+  ]);
+  return formatTable(heads, rows);
+}
+
+async function keyFields(store: Store, record: KeyRecord): Promise<string> {
+  const names = await agentNames(store, [record]);
+  const agents = record.agents.map((id) => ['agent', `${id}  ${names.get(id) ?? ''}`] as const);
+  return formatFields([
+    ['id', record.id],
+    ['name', record.name],
+    ['key', record.maskedKey],
+    ['project', record.projectId],
+    ['scope', scopeWords(record, names)],
+    ...agents,
+    ['status', record.status],
+    ['created', `${formatTime(record.createdAtMs, '')} by ${record.createdBy}`],
+    ['last used', formatTime(record.lastUsedAtMs, 'never')],
+    ['expires', formatTime(record.expiresAtMs, 'never')],
+    ...(record.rotatedFrom === undefined ? [] : [['replaces', record.rotatedFrom] as const]),
+  ]);
+}
+
+function scopeWords(record: KeyRecord, names: ReadonlyMap<string, string>): string {
+  if (record.scope === 'all') return 'all agents';
+  if (record.agents.length === 0) return 'no agent';
+  return record.agents.map((id) => names.get(id) ?? id).join(', ');
+}
+
+/** Agent id → name, for the projects of these keys. */
+async function agentNames(
+  store: Store,
+  records: readonly KeyRecord[],
+): Promise<ReadonlyMap<string, string>> {
+  const projectIds = [...new Set(records.map(({ projectId }) => projectId))];
+  const lists = await Promise.all(
+    projectIds.map((projectId) => allItems((page) => store.agents.list({ ...page, projectId }))),
+  );
+  return new Map(lists.flat().map(({ id, name }) => [id, name]));
+}

@@ -1,0 +1,72 @@
+/** The listeners of a command, and plain words where they cannot open. */
+import { createServer } from 'node:net';
+import type { Config } from '../config/config.ts';
+import type { GatewayPorts } from '../gateway.ts';
+import { type Endpoint, written } from './address.ts';
+import { Refusal } from './refusal.ts';
+
+export type Listener = Endpoint & {
+  readonly name: string;
+  /** The option that moves it, up to its value: `--set telemetry.health.endpoint=`. */
+  readonly option: string;
+};
+
+/** Those of a gateway, with the ports as configured or, once it runs, as they really are. */
+export function gatewayListeners(config: Config, ports?: GatewayPorts): Listener[] {
+  const { grpc, http } = config.receivers.otlp.protocols;
+  const { health, metrics } = config.telemetry;
+  const at = (name: string, setting: string, { host, port }: Endpoint) => {
+    return { name, option: `--set ${setting}.endpoint=`, host, port };
+  };
+  const moved = ({ endpoint }: { endpoint: Endpoint }, port: number | undefined) => {
+    return { host: endpoint.host, port: port ?? endpoint.port };
+  };
+  return [
+    at('otlp_grpc', 'receivers.otlp.protocols.grpc', moved(grpc, ports?.grpcPort)),
+    at('otlp_http', 'receivers.otlp.protocols.http', moved(http, ports?.httpPort)),
+    at('health', 'telemetry.health', moved(health, ports?.healthPort)),
+    at('metrics', 'telemetry.metrics', moved(metrics, ports?.metricsPort)),
+  ];
+}
+
+/**
+ * Rejects with one `Refusal` that names every listener that could not open, so that a user who has
+ * another gateway running corrects the command once and not four times.
+ */
+export async function requireOpenable(listeners: readonly Listener[]): Promise<void> {
+  const reasons = await Promise.all(listeners.map(whyNot));
+  const taken = listeners.flatMap((listener, index) => {
+    const reason = reasons[index];
+    return reason === undefined ? [] : [{ ...listener, reason }];
+  });
+  if (taken.length === 0) return;
+  const options = taken.map((listener) => listener.option + written(freeLooking(listener)));
+  throw new Refusal(
+    [
+      `choose other addresses, for example: ${options.join(' ')}`,
+      ...taken.map((each) => `  ${each.name} cannot listen at ${written(each)}: ${each.reason}`),
+    ].join('\n'),
+  );
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process has that port',
+  EACCES: 'this user may not open that port',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'no such host is known',
+};
+
+function whyNot({ host, port }: Endpoint): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      resolve(reasons[error.code ?? ''] ?? error.message);
+    });
+    probe.listen({ host, port }, () => probe.close(() => resolve(undefined)));
+  });
+}
+
+/** 4318 → 5318; never a privileged or an impossible port. */
+function freeLooking({ host, port }: Endpoint): Endpoint {
+  return { host, port: port + 1000 > 65_535 ? port - 1000 : Math.max(port + 1000, 1024) };
+}

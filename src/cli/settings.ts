@@ -1,0 +1,54 @@
+/** The options that say which configuration a command works with. */
+import type { Command } from 'commander';
+import { openSqliteStore, type Store } from '../auth/auth.ts';
+import { type Config, findConfigFiles, loadConfig } from '../config/config.ts';
+import { systemClock } from '../core/clock.ts';
+import type { Io } from './io.ts';
+import { Refusal } from './refusal.ts';
+
+export type SettingsOptions = { readonly config: string[]; readonly set: string[] };
+
+/** Gathers the values of an option that may be repeated. */
+export function collect(value: string, before: readonly string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+export function addSettings(command: Command): Command {
+  return command
+    .option(
+      '--config <file>',
+      'configuration, repeatable, the later wins (default: ./config/gateway.yaml, $MIBO_CONFIG)',
+      collect,
+      [],
+    )
+    .option('--set <name=value>', 'one setting, as in a.b=c; repeatable', collect, []);
+}
+
+/** Throws `ConfigError` with all problems. */
+export function loadSettings(io: Io, options: SettingsOptions): Config {
+  return loadConfig({
+    files: findConfigFiles(options.config, { env: io.env }),
+    sets: options.set,
+    env: io.env,
+  });
+}
+
+/** Runs `work` with the configured store and closes it, whatever happens. */
+export async function withStore<T>(
+  io: Io,
+  options: SettingsOptions,
+  work: (store: Store) => Promise<T>,
+): Promise<T> {
+  const { auth } = loadSettings(io, options);
+  if (auth.mode !== 'keys') {
+    throw new Refusal(
+      `set auth.mode to keys, or manage keys at the next hop: with ${auth.mode} none are kept here`,
+    );
+  }
+  const store = openSqliteStore({ path: auth.store.path, clock: systemClock });
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}

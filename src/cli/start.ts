@@ -1,0 +1,26 @@
+/** `start`: runs the gateway until it is asked to stop. */
+import { createGateway } from '../gateway.ts';
+import { createObservability } from '../observability/observability.ts';
+import { written } from './address.ts';
+import type { Io } from './io.ts';
+import { gatewayListeners, requireOpenable } from './listeners.ts';
+import { loadSettings, type SettingsOptions } from './settings.ts';
+
+export async function start(io: Io, options: SettingsOptions): Promise<void> {
+  const config = loadSettings(io, options);
+  // From here on, so that a signal during the start is not missed.
+  const stopRequested = io.stopRequested();
+  await requireOpenable(gatewayListeners(config));
+  const observability = createObservability({ level: config.telemetry.logs.level });
+  const { log } = observability;
+  const gateway = createGateway({ config, observability });
+  const ports = await gateway.start();
+  for (const { name, host, port } of gatewayListeners(config, ports)) {
+    log.info({ listener: name, host, port, address: written({ host, port }) }, 'listening');
+  }
+  log.info({ mode: config.delivery.mode, downstream: config.downstream.endpoint }, 'ready');
+  const signal = await stopRequested;
+  log.info({ signal, timeout_ms: config.shutdown_timeout }, 'stopping');
+  await gateway.stop();
+  log.info('stopped');
+}

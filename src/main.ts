@@ -1,0 +1,27 @@
+/**
+ * The process: runs the command and ends with its exit code. The only exit.
+ *
+ * 0 done, 1 refused, 2 wrong usage; 1 too for a fault that nobody caught, which is logged.
+ */
+import { logCrash, runCli, stopSignal } from './cli/cli.ts';
+
+// A reader that goes away, such as `head`, is no fault of the command.
+process.stdout.on('error', () => {});
+process.stderr.on('error', () => {});
+
+function crash(fault: unknown): void {
+  logCrash(fault);
+  process.exit(1);
+}
+process.on('uncaughtException', crash);
+process.on('unhandledRejection', crash);
+
+process.exit(
+  await runCli(process.argv.slice(2), {
+    stdin: process.stdin,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    env: process.env,
+    stopRequested: () => stopSignal({ process, stopNow: () => process.exit(1) }),
+  }),
+);
