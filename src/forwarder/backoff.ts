@@ -30,7 +30,10 @@ export function backoffMs(
 export function parseRetryAfter(text: string | undefined, wallMs: number): number | undefined {
   if (text === undefined) return undefined;
   const trimmed = text.trim();
-  const waitMs = /^\d+$/.test(trimmed) ? Number(trimmed) * 1000 : Date.parse(trimmed) - wallMs;
+  const isSeconds = /^\d+$/.test(trimmed);
+  // A date begins with a day's name; `Date.parse` alone takes many a number for a date.
+  if (!isSeconds && !/^[a-z]/i.test(trimmed)) return undefined;
+  const waitMs = isSeconds ? Number(trimmed) * 1000 : Date.parse(trimmed) - wallMs;
   if (Number.isNaN(waitMs)) return undefined;
   return Math.min(Math.max(waitMs, 0), retryAfterMsMax);
 }

@@ -29,8 +29,8 @@ export type Answer =
       readonly status: number;
       readonly contentType: string;
       readonly retryAfter: string | undefined;
-      /** Empty if it was too long. */
       readonly body: Buffer;
+      /** The body is only the beginning of it. */
       readonly tooLong: boolean;
     }
   /** `reason` is short and public: `timeout`, `ECONNREFUSED`, … */
@@ -117,19 +117,16 @@ class Exchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#chunks.push(chunk);
     this.#bytes += chunk.length;
-    if (this.#bytes <= this.#request.answerBytesMax) {
-      this.#chunks.push(chunk);
-      return;
-    }
-    this.#end(this.#answered(Buffer.alloc(0), true));
+    const { answerBytesMax } = this.#request;
+    if (this.#bytes <= answerBytesMax) return;
+    this.#end(this.#answered(bodyOf(this.#chunks).subarray(0, answerBytesMax), true));
     controller.abort(new Error('the answer is too long'));
   }
 
   onResponseEnd(): void {
-    const [first] = this.#chunks;
-    const body = this.#chunks.length === 1 && first ? first : Buffer.concat(this.#chunks);
-    this.#end(this.#answered(body, false));
+    this.#end(this.#answered(bodyOf(this.#chunks), false));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {

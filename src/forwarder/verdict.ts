@@ -31,11 +31,14 @@ export function verdictOf(answer: Answer, wallMs: number): Verdict {
     return { kind: 'retryable', reason: `status ${status}`, retryAfterMs };
   }
   if (status < 200 || status > 299) return { kind: 'refused', status, text: textOf(answer.body) };
-  return { kind: 'accepted', ...exportResultOf(answer.contentType, answer.body) };
+  return { kind: 'accepted', ...exportResultOf(answer) };
 }
 
+type Answered = Extract<Answer, { kind: 'answered' }>;
+
 /** Any 2xx is success; only what says that it is an export response can say more. */
-function exportResultOf(contentType: string, body: Buffer): ExportResult {
+function exportResultOf({ contentType, body, tooLong }: Answered): ExportResult {
+  if (tooLong) return { rejectedItems: 0, message: '' };
   if (/\bjson\b/i.test(contentType)) return decodeExportResponse('json', body);
   if (/protobuf/i.test(contentType)) return decodeExportResponse('proto', body);
   return { rejectedItems: 0, message: '' };
