@@ -10,6 +10,7 @@
  * Does not end the process, and takes the outside world (streams, environment, signals) as `Io`.
  */
 import { Command, CommanderError } from 'commander';
+import packageJson from '../../package.json' with { type: 'json' };
 import { RegistryError } from '../auth/auth.ts';
 import { ConfigError } from '../config/config.ts';
 import { GatewayError } from '../core/errors.ts';
@@ -53,6 +54,7 @@ export function logCrash(fault: unknown): void {
 function buildProgram(io: Io): Command {
   const program = new Command('mibo-gateway')
     .description('OpenTelemetry gateway for AI agents: OTLP in, one agent per delivery out.')
+    .version(packageJson.version, '--version')
     .exitOverride()
     .showHelpAfterError('(add --help for what can be written here)')
     .configureOutput({

@@ -4,14 +4,14 @@ import { ConfigError, findConfigFiles, renderConfig } from '../config/config.ts'
 import { type Io, writeJson } from './io.ts';
 import { addSettings, loadSettings, type SettingsOptions } from './settings.ts';
 
-type ValidateOptions = SettingsOptions & { readonly json?: boolean };
+type Options = SettingsOptions & { readonly json?: boolean };
 
 export function addConfigCommands(program: Command, io: Io): void {
   addSettings(
     program.command('validate').description('check a configuration; all problems at once'),
   )
     .option('--json', 'print the problems as JSON')
-    .action((options: ValidateOptions) => {
+    .action((options: Options) => {
       try {
         loadSettings(io, options);
       } catch (error) {
@@ -27,7 +27,8 @@ export function addConfigCommands(program: Command, io: Io): void {
 
   addSettings(program.command('print-config'))
     .description('the configuration in effect, secrets masked')
-    .action((options: SettingsOptions) => {
-      io.stdout.write(renderConfig(loadSettings(io, options)));
+    .option('--json', 'as JSON')
+    .action((options: Options) => {
+      io.stdout.write(renderConfig(loadSettings(io, options), options.json ? 'json' : 'yaml'));
     });
 }

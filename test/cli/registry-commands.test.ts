@@ -1,0 +1,218 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createDesk, type Desk, type Ran } from './run-cli.ts';
+
+const supportBot = '7b0f2c1e-5a44-4d0e-9b7e-3c1d2f4a5b6c';
+const salesBot = '0e8d3a52-9f61-4c7b-8a10-5d2b6f7c8e91';
+const keyPattern = /^mibo_[0-9A-Za-z]{38}\n$/;
+
+let desk: Desk;
+
+beforeEach(() => {
+  desk = createDesk();
+});
+afterEach(() => desk.close());
+
+/** Of a command that is expected to succeed. */
+async function json(...args: readonly string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await desk.registry(...args, '--json');
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout);
+}
+
+async function addProject(): Promise<void> {
+  await json('projects', 'add', 'Acme');
+  await json('agents', 'add', supportBot, '--project', 'Acme', '--name', 'Support bot');
+  await json('agents', 'add', salesBot, '--project', 'Acme', '--name', 'Sales bot');
+}
+
+async function createKey(...args: readonly string[]): Promise<Record<string, unknown>> {
+  return json('keys', 'create', '--project', 'Acme', '--name', 'Production', ...args);
+}
+
+describe('projects and agents', () => {
+  test('add prints the id alone, and says what comes next', async () => {
+    const project = await desk.registry('projects', 'add', 'Acme');
+    expect(project.stdout).toMatch(/^prj_\w{16}\n$/);
+    expect(project.stderr).toContain('mibo-gateway agents add');
+    const agent = await desk.registry(
+      ...['agents', 'add', supportBot.toUpperCase(), '--project', 'Acme', '--name', 'Support bot'],
+    );
+    expect(agent.stdout).toBe(`${supportBot}\n`);
+    expect(agent.stderr).toContain('mibo-gateway keys create');
+  });
+
+  test('list shows a table, and the same as JSON', async () => {
+    await addProject();
+    const agents = await desk.registry('agents', 'list', '--project', 'Acme');
+    expect(agents.stdout).toMatch(/^ID +NAME +CREATED\n/);
+    expect(agents.stdout).toContain(`${supportBot}  Support bot  20`);
+    expect(await json('agents', 'list', '--project', 'Acme')).toMatchObject({
+      items: [{ id: supportBot, name: 'Support bot' }, { id: salesBot }],
+    });
+    expect(await json('projects', 'list')).toMatchObject({ items: [{ name: 'Acme' }] });
+  });
+
+  test('an empty list says how to add something, and stays empty for programs', async () => {
+    const { stdout, stderr } = await desk.registry('projects', 'list');
+    expect({ stdout, stderr }).toEqual({
+      stdout: '',
+      stderr: expect.stringContaining('mibo-gateway projects add'),
+    });
+    expect(await json('projects', 'list')).toEqual({ items: [] });
+  });
+
+  test('a key whose only agent was removed reaches none', async () => {
+    await addProject();
+    await createKey('--agent', supportBot);
+    await json('agents', 'remove', supportBot, '--project', 'Acme');
+    expect((await desk.registry('keys', 'list')).stdout).toContain('no agent');
+  });
+
+  test.each([
+    ['agents', 'add', 'no-uuid', '--project', 'Acme', '--name', 'x'],
+    ['agents', 'list', '--project', 'nobody'],
+    ['projects', 'add', 'Acme'],
+    ['keys', 'show', 'key_nobody'],
+    ['keys', 'create', '--project', 'Acme', '--name', 'x', '--agent', crypto.randomUUID()],
+  ])('%s %s %s is refused with 1 and words', async (...args) => {
+    await addProject();
+    const { code, stdout, stderr } = await desk.registry(...args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^[a-z].{20,}\n$/);
+  });
+});
+
+describe('keys', () => {
+  beforeEach(addProject);
+
+  test('create prints the key alone on standard output, and nowhere else', async () => {
+    const { stdout, stderr } = await desk.registry(
+      ...['keys', 'create', '--project', 'Acme', '--name', 'Production', '--agent', supportBot],
+    );
+    expect(stdout).toMatch(keyPattern);
+    expect(stderr).toContain('OTEL_EXPORTER_OTLP_HEADERS=x-api-key=');
+    expect(stderr).not.toContain(stdout.trim());
+    expect(readFileSync(desk.storePath).includes(stdout.trim())).toBe(false);
+  });
+
+  test('create as JSON has the record and the key', async () => {
+    const created = await createKey('--agent', supportBot, '--expires', '90d');
+    expect(created).toMatchObject({ scope: 'agents', agents: [supportBot], status: 'active' });
+    const lifeMs = Date.parse(String(created.expires_at)) - Date.parse(String(created.created_at));
+    expect(Math.round(lifeMs / 86_400_000)).toBe(90);
+    expect(created.key).toMatch(/^mibo_/);
+  });
+
+  test('list and show mask the key', async () => {
+    const { id, key } = await createKey();
+    const masked = `mibo_...${String(key).slice(-4)}`;
+    for (const shown of [await desk.registry('keys', 'list'), await show(id)]) {
+      expect(shown.stdout).toContain(masked);
+      expect(shown.stdout).toContain('all agents');
+      expect(shown.stdout + shown.stderr).not.toContain(key);
+    }
+    expect(await json('keys', 'list', '--project', 'Acme')).toMatchObject({
+      items: [{ id, masked_key: masked, last_used_at: null }],
+    });
+  });
+
+  test('rename and scope change what is said of a key', async () => {
+    const { id } = await createKey();
+    expect(await json('keys', 'rename', String(id), '--name', 'Staging')).toMatchObject({
+      name: 'Staging',
+    });
+    const scoped = await json('keys', 'scope', String(id), '--agent', salesBot);
+    expect(scoped).toMatchObject({ scope: 'agents', agents: [salesBot] });
+    expect((await show(id)).stdout).toMatch(/scope +Sales bot/);
+    expect(await json('keys', 'scope', String(id), '--all')).toMatchObject({ scope: 'all' });
+  });
+
+  test('rotate prints the new key alone; the old one lives on for the grace', async () => {
+    const { id } = await createKey();
+    const { stdout, stderr } = await desk.registry('keys', 'rotate', String(id), '--grace', '2h');
+    expect(stdout).toMatch(keyPattern);
+    expect(stderr).toContain(`mibo-gateway keys revoke ${id}`);
+    const { items } = (await json('keys', 'list')) as { items: Record<string, unknown>[] };
+    const graceMs = Date.parse(String(items[0]?.expires_at)) - Date.now();
+    expect(graceMs).toBeGreaterThan(7_000_000);
+    expect(graceMs).toBeLessThanOrEqual(7_200_000);
+    expect(items[1]).toMatchObject({ rotated_from: id, expires_at: null });
+  });
+
+  test('revoke takes the key out of the list and says that it is effective', async () => {
+    const { id } = await createKey();
+    expect(await json('keys', 'revoke', String(id))).toEqual({
+      effective: true,
+      effective_after_ms: expect.any(Number),
+    });
+    expect(await json('keys', 'list')).toEqual({ items: [] });
+    expect((await desk.registry('keys', 'revoke', String(id))).code).toBe(1);
+  });
+
+  test('import reads the key from standard input or a file, and prints the id', async () => {
+    const first = 'mibo_imported-key-number-one-000001';
+    const second = 'mibo_imported-key-number-two-000002';
+    const options = ['--project', 'Acme', '--name', 'Old', '--set', storeSetting()];
+    const piped = await desk.run(['keys', 'import', ...options], { stdin: `${first}\n` });
+    expect(piped.stdout).toMatch(/^key_\w{16}\n$/);
+    const file = join(desk.folder, 'key');
+    writeFileSync(file, `${second}\n`);
+    const read = await desk.run(['keys', 'import', '--key-file', file, ...options]);
+    expect(read.code).toBe(0);
+    expect(piped.stderr + read.stderr).not.toMatch(/imported-key/);
+    expect((await desk.registry('keys', 'list')).stdout).toContain('mibo_...0002');
+  });
+
+  test('import without a key says how to give one', async () => {
+    const { code, stderr } = await desk.registry(
+      ...['keys', 'import', '--project', 'Acme', '--name', 'Old'],
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain('pipe the key in');
+  });
+
+  function show(id: unknown): Promise<Ran> {
+    return desk.registry('keys', 'show', String(id));
+  }
+});
+
+describe('wrong usage', () => {
+  test.each([
+    [['keys', 'create', '--name', 'x'], '--project'],
+    [['keys', 'create', '--project', 'p', '--name', 'x', '--expires', 'soon'], '90d'],
+    [['keys', 'scope', 'key_x'], '--all'],
+    [['keys', 'scope', 'key_x', '--all', '--agent', supportBot], 'either'],
+    [['keys', 'erase'], 'erase'],
+    [['sink', '--port', '70000'], '65535'],
+    [['dead-letters'], 'dead-letters'],
+    [[], 'Usage'],
+  ])('%j exits 2 and names what is wrong', async (args, word) => {
+    const { code, stdout, stderr } = await desk.run(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain(word);
+    expect(existsSync(desk.storePath)).toBe(false);
+  });
+
+  test('help is no mistake', async () => {
+    const { code, stdout } = await desk.run(['keys', 'create', '--help']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('--expires') });
+  });
+});
+
+test('with passthrough there are no keys to manage, and the command says so', async () => {
+  const { code, stderr } = await desk.registry('keys', 'list', '--set', 'auth.mode=passthrough');
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining('next hop') });
+});
+
+test('a store that cannot be opened is refused in plain words', async () => {
+  writeFileSync(join(desk.folder, 'data'), 'a file where the folder should be');
+  const { code, stderr } = await desk.registry('keys', 'list');
+  expect(code).toBe(1);
+  expect(stderr).toContain(desk.storePath);
+});
+
+function storeSetting(): string {
+  return `auth.store.path=${desk.storePath}`;
+}
