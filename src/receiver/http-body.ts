@@ -1,0 +1,38 @@
+/** The body of an HTTP request: checks, room, reading, inflating. */
+import type { IncomingBody } from '../core/incoming.ts';
+import { compressionOf } from './content.ts';
+import type { RequestOnWire } from './http-send.ts';
+import { inflate } from './inflate.ts';
+import { collect, growingSink, sizedSink } from './read-body.ts';
+import { type Room, tooLarge } from './room.ts';
+
+export async function readHttpBody(
+  wire: RequestOnWire,
+  limits: { readonly room: Room; readonly bytesMax: number },
+): Promise<Omit<IncomingBody, 'encoding'>> {
+  const compression = compressionOf(wire.request.headers['content-encoding']);
+  const received = await receive(wire, limits);
+  if (compression === 'identity') return { compression, received, message: received };
+  const { message, portable } = await inflate(received, compression, limits);
+  return portable
+    ? { compression, received, message }
+    : { compression: 'identity', received: message, message };
+}
+
+async function receive(
+  wire: RequestOnWire,
+  { room, bytesMax }: { readonly room: Room; readonly bytesMax: number },
+): Promise<Buffer> {
+  const { request, response } = wire;
+  const declared = request.headers['content-length'];
+  const declaredBytes = declared === undefined ? undefined : Number(declared);
+  if (declaredBytes !== undefined && declaredBytes > bytesMax) throw tooLarge(bytesMax);
+  if (declaredBytes !== undefined) {
+    const wait = room.take(declaredBytes);
+    if (wait !== undefined) await wait;
+  }
+  if (request.headers.expect !== undefined) response.writeContinue();
+  wire.continued = true;
+  const sink = declaredBytes === undefined ? growingSink(room, bytesMax) : sizedSink(declaredBytes);
+  return collect(request, sink, room);
+}
