@@ -14,11 +14,12 @@ import {
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, describe, expect, test } from 'vitest';
 import { openSqliteStore, type Store } from '../../src/auth/auth.ts';
 import { hashKey } from '../../src/auth/key-format.ts';
+import { connect, makeDurable } from '../../src/auth/sqlite-connection.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { createManualClock } from './manual-clock.ts';
 import { storeContract } from './store-contract.ts';
@@ -120,13 +121,22 @@ describe('several processes', () => {
 });
 
 describe('the file', () => {
+  test('is synced with every commit', () => {
+    const connection = connect(join(folder(), 'keys.db'), 0);
+    makeDurable(connection);
+    // 2 is FULL: https://sqlite.org/pragma.html#pragma_synchronous
+    expect(connection.get('PRAGMA synchronous')).toMatchObject({ synchronous: 2 });
+    expect(connection.get('PRAGMA journal_mode')).toMatchObject({ journal_mode: 'wal' });
+    connection.close();
+  });
+
   test('belongs to its owner alone, with its folder', async () => {
     const path = join(folder(), 'deep', 'er', 'keys.db');
     await withKey(path);
     const modeOf = (name: string) => statSync(name).mode & 0o777;
-    expect(modeOf(join(path, '..'))).toBe(0o700);
-    for (const name of readdirSync(join(path, '..'))) {
-      expect([name, modeOf(join(path, '..', name))]).toEqual([name, 0o600]);
+    expect(modeOf(dirname(path))).toBe(0o700);
+    for (const name of readdirSync(dirname(path))) {
+      expect([name, modeOf(join(dirname(path), name))]).toEqual([name, 0o600]);
     }
   });
 
@@ -136,8 +146,8 @@ describe('the file', () => {
     const imported = 'mibo_imported-key-0123456789';
     await store.keys.importKey({ projectId: project.id, name: 'i', key: imported, by });
     const rotated = await store.keys.rotate(record.id, { graceMs: 0, by });
-    for (const name of readdirSync(join(path, '..'))) {
-      const bytes = readFileSync(join(path, '..', name));
+    for (const name of readdirSync(dirname(path))) {
+      const bytes = readFileSync(join(dirname(path), name));
       for (const secret of [key, imported, rotated.key]) {
         expect(bytes.includes(secret.slice(5, -4))).toBe(false);
       }
@@ -196,28 +206,26 @@ describe('a store in trouble', () => {
     expect(() => store.lookup(hash)).toThrow(trouble);
   });
 
-  test('whose file was deleted refuses nobody, and notices when it is back', async () => {
-    const path = join(folder(), 'keys.db');
-    const clock = createManualClock();
-    const store = open(path, clock);
-    const project = await store.projects.add({ name: 'shop', by });
-    const { key, record } = await store.keys.create({ projectId: project.id, name: 'k', by });
-    const hash = hashKey(key);
-    expect(store.lookup(hash)).toBeDefined();
-    const backup = folder();
+  test('whose file was deleted refuses nobody, then goes by its backup', async () => {
+    const [path, backup] = [join(folder(), 'keys.db'), join(folder(), 'keys.db')];
+    const { store, hash, record } = await withKey(path);
     await store.close();
-    cpSync(path, join(backup, 'keys.db'));
+    cpSync(path, backup);
+    const restored = open(backup);
+    await restored.keys.revoke(record.id, { by });
+    await restored.close();
 
+    const clock = createManualClock();
     const running = open(path, clock);
     expect(running.lookup(hash)).toBeDefined();
-    for (const name of readdirSync(join(path, '..'))) rmSync(join(path, '..', name));
+    for (const name of readdirSync(dirname(path))) rmSync(join(dirname(path), name));
     clock.advance(500);
     expect(() => running.lookup(hash)).toThrow(trouble);
     await expect(running.keys.get(record.id)).rejects.toEqual(trouble);
-    expect(readdirSync(join(path, '..'))).toEqual([]);
+    expect(readdirSync(dirname(path))).toEqual([]);
 
-    renameSync(join(backup, 'keys.db'), path);
-    expect(running.lookup(hash)).toBeDefined();
+    renameSync(backup, path);
+    expect(running.lookup(hash)).toBeUndefined();
   });
 
   test('whose file is damaged never says that a key is unknown', async () => {
