@@ -1,11 +1,12 @@
 /** One unary call: what the exchange needs to know about gRPC. */
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Compression } from '../core/delivery.ts';
 import type { GatewayError } from '../core/errors.ts';
 import type { IncomingBody, IncomingRequest } from '../core/incoming.ts';
 import { compressionOf } from './content.ts';
 import { Exchange, type Shared } from './exchange.ts';
 import { frameSink } from './grpc-message.ts';
+import { endUnread } from './grpc-session.ts';
 import { credentialsOf, textOf } from './head.ts';
 import { inflate } from './inflate.ts';
 import { collect } from './read-body.ts';
@@ -90,7 +91,7 @@ export class GrpcCall {
     const stream = this.#wire.stream;
     if (!canRespond(stream)) return;
     stream.respond({ ...this.responseHeaders(), ...trailers }, { endStream: true });
-    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    endUnread(stream);
   }
 
   get stream(): ServerHttp2Stream {

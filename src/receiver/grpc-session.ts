@@ -1,5 +1,5 @@
-/** The life of one HTTP/2 connection: flow control, keepalive, and its end by age. */
-import type { ServerHttp2Session } from 'node:http2';
+/** The life of one HTTP/2 connection: flow control, keepalive, its end by age; of one stream. */
+import { constants, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import type { Clock } from '../core/clock.ts';
 import type { KeepaliveOptions } from './receiver.ts';
 
@@ -60,6 +60,17 @@ function keepAlive(session: ServerHttp2Session, { grpc, clock }: SupervisedBy): 
     });
   }
   return () => cancel();
+}
+
+/**
+ * Tells a client whose call is answered to stop sending, without a fault. Not at once: the reset
+ * of a stream overtakes headers that are queued in the same turn, and the answer would be lost.
+ */
+export function endUnread(stream: ServerHttp2Stream): void {
+  if (stream.readableEnded) return;
+  setImmediate(() => {
+    if (!stream.destroyed) stream.close(constants.NGHTTP2_NO_ERROR);
+  });
 }
 
 /** The session's `close` follows, and its streams say what it meant for them. */

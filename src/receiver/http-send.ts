@@ -7,6 +7,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { Shared } from './exchange.ts';
+import { endUnread } from './grpc-session.ts';
 import type { Answer } from './respond.ts';
 
 export type RequestOnWire = {
@@ -54,9 +55,7 @@ function sendHttp1(wire: RequestOnWire, answer: Answer, headers: string[]): void
 function sendHttp2({ request, response }: RequestOnWire, answer: Answer, headers: string[]): void {
   response.writeHead(answer.status, headers);
   response.end(answer.body);
-  if (request.complete) return;
-  const { stream } = response as unknown as Http2ServerResponse;
-  stream.close();
+  if (!request.complete) endUnread((response as unknown as Http2ServerResponse).stream);
 }
 
 /** Whether more is to come than is worth reading for the connection's sake. */
