@@ -14,8 +14,8 @@ export type Http = {
 
 export type HttpRequest = {
   readonly path: string;
-  /** Names and values in turn. */
-  readonly headers: readonly string[];
+  /** Names and values in turn; with the content length. */
+  readonly headers: string[];
   readonly pieces: readonly Buffer[];
   /** From now to the last byte of the answer. */
   readonly timeoutMs: number;
@@ -62,8 +62,8 @@ export function createHttp(options: HttpOptions): Http {
           {
             method: 'POST',
             path: request.path,
-            headers: request.headers as string[],
-            body: bodyOf(request.pieces),
+            headers: request.headers,
+            body: outgoing(request.pieces),
           },
           exchange,
         );
@@ -121,12 +121,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#bytes += chunk.length;
     const { answerBytesMax } = this.#request;
     if (this.#bytes <= answerBytesMax) return;
-    this.#end(this.#answered(bodyOf(this.#chunks).subarray(0, answerBytesMax), true));
+    this.#end(this.#answered(joined(this.#chunks).subarray(0, answerBytesMax), true));
     controller.abort(new Error('the answer is too long'));
   }
 
   onResponseEnd(): void {
-    this.#end(this.#answered(bodyOf(this.#chunks), false));
+    this.#end(this.#answered(joined(this.#chunks), false));
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
@@ -161,7 +161,22 @@ function firstOf(header: string | string[] | undefined): string | undefined {
   return typeof header === 'string' ? header : header?.[0];
 }
 
-function bodyOf(pieces: readonly Buffer[]): Buffer {
+/**
+ * Pieces of at least this many bytes on average are written to the socket one by one: measured,
+ * from here on that costs less than copying them together, and no second body of memory.
+ */
+const separateBytesMin = 16 * 1024;
+
+type OutgoingBody = NonNullable<Dispatcher.DispatchOptions['body']>;
+
+function outgoing(pieces: readonly Buffer[]): OutgoingBody {
+  const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  if (pieces.length < 2 || bytes < separateBytesMin * pieces.length) return joined(pieces);
+  // undici takes any iterable of buffers, which its types do not say.
+  return pieces as unknown as OutgoingBody;
+}
+
+function joined(pieces: readonly Buffer[]): Buffer {
   const [first] = pieces;
   return pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
 }

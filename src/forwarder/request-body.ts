@@ -12,7 +12,6 @@ import type { BodyForm } from './request-head.ts';
 export type RequestBody = BodyForm & {
   /** In order; together they are the body. */
   readonly pieces: readonly Buffer[];
-  readonly bytes: number;
 };
 
 export type RequestBodyOf = (deliveries: readonly Delivery[]) => Promise<RequestBody>;

@@ -9,8 +9,12 @@ import type { DownstreamOptions } from './forwarder.ts';
 /** Names and values in turn, as undici takes them without another copy. */
 export type RequestHead = { readonly path: string; readonly headers: string[] };
 
-/** How a body that is ready to be sent is written. */
-export type BodyForm = { readonly encoding: Encoding; readonly compression: Compression };
+/** How a body that is ready to be sent is written, and its length. */
+export type BodyForm = {
+  readonly encoding: Encoding;
+  readonly compression: Compression;
+  readonly bytes: number;
+};
 
 export type RequestHeadOf = (deliveries: readonly Delivery[], form: BodyForm) => RequestHead;
 
@@ -36,6 +40,7 @@ export function createRequestHead(downstream: DownstreamOptions): RequestHeadOf 
     if (first === undefined) throw new TypeError('a request carries at least one delivery');
     const path = first.signal === 'traces_api' ? downstream.tracesApiPath : downstream.tracesPath;
     const headers = ['content-type', contentTypes[form.encoding]];
+    headers.push('content-length', String(form.bytes));
     const add = (name: string, value: string | undefined): void => {
       if (value !== undefined && value !== '') headers.push(name, value);
     };

@@ -22,6 +22,8 @@ export type Downstream = {
   /** Requests that wait for their answer now, and the most there ever were at once. */
   readonly open: { now: number; most: number };
   respond: Respond;
+  /** Bodies over 1 MB are answered so and left unread, once it is set. */
+  refuseUnread: number | undefined;
   stop(): Promise<void>;
 };
 
@@ -37,6 +39,10 @@ export function respondWith(
 
 export async function startDownstream(respond: Respond = respondOk, port = 0): Promise<Downstream> {
   const server = createServer((request, response) => {
+    if (downstream.refuseUnread && Number(request.headers['content-length']) > 1_000_000) {
+      response.writeHead(downstream.refuseUnread, { connection: 'close' }).end();
+      return;
+    }
     const chunks: Buffer[] = [];
     request.on('error', () => {});
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -58,6 +64,7 @@ export async function startDownstream(respond: Respond = respondOk, port = 0): P
     accepted: [],
     open: { now: 0, most: 0 },
     respond,
+    refuseUnread: undefined,
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

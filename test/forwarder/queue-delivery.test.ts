@@ -90,9 +90,12 @@ describe('a delivery', () => {
     expect(downstream.received[0]?.body.toString()).toBe('{"spans":[]}');
   });
 
-  test('in several pieces arrives as one body', async () => {
+  test.each([
+    ['small', 100],
+    ['big', 300_000],
+  ])('in several %s pieces arrives as one body', async (_what, bytes) => {
     await open();
-    const piece = Buffer.alloc(100_000, 'x');
+    const piece = Buffer.alloc(bytes, 'x');
     await opened.append(delivery({ body: [Buffer.from('a;'), piece, Buffer.from(';b;'), piece] }));
     await opened.emptied();
     const expected = Buffer.concat([Buffer.from('a;'), piece, Buffer.from(';b;'), piece]);

@@ -271,6 +271,15 @@ describe('a downstream that refuses', () => {
     expect(line.length).toBeLessThan(1000);
   });
 
+  test('a big body before it has read it: the answer is heard all the same', async () => {
+    await open(respondOk);
+    downstream.refuseUnread = 413;
+    const piece = Buffer.alloc(8_000_000);
+    await opened.append(delivery({ body: [piece, piece] }), delivery({ agentId: 'small' }));
+    await opened.emptied();
+    expect(await opened.counts()).toEqual({ delivered: 1, dropped: { refused_downstream: 1 } });
+  });
+
   test.each([301, 302, 401, 403, 404, 500, 501])('%i is final', async (status) => {
     await open(respondWith(status, 'no', { location: '/elsewhere' }));
     await opened.append(delivery({ items: 2 }));
