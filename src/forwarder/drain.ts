@@ -8,6 +8,7 @@ import type { Observability } from '../observability/observability.ts';
 import type { Queue, Taken } from '../queue/queue.ts';
 import { type Attempt, itemsOf } from './attempt.ts';
 import { backoffMs } from './backoff.ts';
+import { createBreaker } from './breaker.ts';
 import type { RetryOptions } from './forwarder.ts';
 import type { Notes } from './notes.ts';
 import type { Slots } from './slots.ts';
@@ -38,15 +39,18 @@ export function createDrain(options: DrainOptions): Drain {
   let taking = true;
   let underWay = 0;
   let onEnd: () => void = () => {};
+  const breaker = createBreaker(options, clock, pump);
 
   function pump(): void {
-    while (taking && slots.free > 0) {
+    while (taking && slots.free > 0 && breaker.admits()) {
       const taken = queue.take(options.batchBytesMax);
       if (taken === undefined) return;
       slots.take();
       underWay += 1;
-      void sendTaken(options, taken).then(() => {
+      breaker.began();
+      void sendTaken(options, taken).then(({ reached }) => {
         underWay -= 1;
+        breaker.ended(reached);
         slots.give();
         onEnd();
       });
@@ -76,6 +80,7 @@ export function createDrain(options: DrainOptions): Drain {
       await Promise.race([empty, late]);
       cancel();
       taking = false;
+      breaker.close();
     },
     async dropRest() {
       await until(() => underWay === 0);
@@ -97,14 +102,14 @@ const splitStatuses = new Set([400, 413, 422]);
  * Sends what was taken, in halves where the downstream refuses it as a whole, and tells the queue.
  * The parts go in order, so what is done with is always the first of what was taken.
  */
-async function sendTaken(options: DrainOptions, taken: Taken): Promise<void> {
+async function sendTaken(options: DrainOptions, taken: Taken): Promise<{ reached: boolean }> {
   const parts: (readonly Delivery[])[] = [taken.deliveries];
   let done = 0;
   for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
     const verdict = await options.attempt(part, options.timeoutMs);
     if (verdict.kind === 'retryable') {
       putBack(options, taken, { done, part, verdict });
-      return;
+      return { reached: verdict.reached };
     }
     if (verdict.kind === 'refused' && part.length > 1 && splitStatuses.has(verdict.status)) {
       const middle = Math.ceil(part.length / 2);
@@ -116,6 +121,7 @@ async function sendTaken(options: DrainOptions, taken: Taken): Promise<void> {
     done += part.length;
   }
   taken.ack();
+  return { reached: true };
 }
 
 type Refused = Extract<Verdict, { kind: 'refused' }>;

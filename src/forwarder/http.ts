@@ -34,7 +34,12 @@ export type Answer =
       readonly tooLong: boolean;
     }
   /** `reason` is short and public: `timeout`, `ECONNREFUSED`, … */
-  | { readonly kind: 'unanswered'; readonly reason: string };
+  | {
+      readonly kind: 'unanswered';
+      readonly reason: string;
+      /** It had a connection. */
+      readonly reached: boolean;
+    };
 
 export type HttpOptions = {
   readonly endpoint: string;
@@ -93,7 +98,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.#resolve = resolve;
     this.#startedAtMs = options.clock.monotonicMs();
     this.#cancelTimer = options.clock.after(request.timeoutMs, () => {
-      this.#end({ kind: 'unanswered', reason: 'timeout' });
+      this.#end(this.#unanswered('timeout'));
       this.#controller?.abort(new Error('timeout'));
     });
   }
@@ -131,7 +136,11 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
     const reason = 'code' in error && typeof error.code === 'string' ? error.code : error.name;
-    this.#end({ kind: 'unanswered', reason });
+    this.#end(this.#unanswered(reason));
+  }
+
+  #unanswered(reason: string): Answer {
+    return { kind: 'unanswered', reason, reached: this.#controller !== undefined };
   }
 
   #answered(body: Buffer, tooLong: boolean): Answer {

@@ -14,6 +14,8 @@ export type Verdict =
       readonly kind: 'retryable';
       readonly reason: string;
       readonly retryAfterMs: number | undefined;
+      /** False if there was no connection, which is nothing that the deliveries could change. */
+      readonly reached: boolean;
     };
 
 /** https://opentelemetry.io/docs/specs/otlp/#failures-1 */
@@ -23,12 +25,13 @@ const textCharsMax = 300;
 
 export function verdictOf(answer: Answer, wallMs: number): Verdict {
   if (answer.kind === 'unanswered') {
-    return { kind: 'retryable', reason: answer.reason, retryAfterMs: undefined };
+    const { reason, reached } = answer;
+    return { kind: 'retryable', reason, retryAfterMs: undefined, reached };
   }
   const { status } = answer;
   if (retryableStatuses.has(status)) {
     const retryAfterMs = parseRetryAfter(answer.retryAfter, wallMs);
-    return { kind: 'retryable', reason: `status ${status}`, retryAfterMs };
+    return { kind: 'retryable', reason: `status ${status}`, retryAfterMs, reached: true };
   }
   if (status < 200 || status > 299) return { kind: 'refused', status, text: textOf(answer.body) };
   return { kind: 'accepted', ...exportResultOf(answer) };

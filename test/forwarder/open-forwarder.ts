@@ -21,6 +21,8 @@ export type OpenForwarder = {
   /** Appends, and counts as accepted. */
   append(...deliveries: Delivery[]): Promise<void>;
   counts(): Promise<Counts>;
+  /** Requests that had no answer. */
+  unanswered(): Promise<number>;
   /** Resolves once nothing waits and nothing is under way, letting pauses pass. */
   emptied(): Promise<void>;
   close(): Promise<void>;
@@ -31,6 +33,8 @@ export type Counts = {
   readonly delivered: number;
   readonly dropped: Readonly<Record<string, number>>;
 };
+
+const unanswered = /^mibo_gateway_downstream_request_duration_seconds_count\{status="0"\} (\d+)$/m;
 
 export type OpenOptions = {
   readonly endpoint: string;
@@ -88,6 +92,9 @@ export function openForwarder(options: OpenOptions): OpenForwarder {
     logLines,
     append: (...deliveries) => queue.append(deliveries),
     counts: async () => readCounts(await observability.metrics.text()),
+    async unanswered() {
+      return Number(unanswered.exec(await observability.metrics.text())?.[1] ?? 0);
+    },
     async emptied() {
       while (queue.depth().deliveries > 0) {
         await setImmediate();

@@ -211,6 +211,23 @@ describe('a downstream that fails', () => {
     await back.stop();
   });
 
+  test('by being away for a minute: a request now and then tries, not one per agent', async () => {
+    await open(respondOk);
+    await downstream.stop();
+    await appendAll(names(100), 100);
+    while (opened.clock.monotonicMs() < 60_000) {
+      const tried = await opened.unanswered();
+      opened.clock.advance(await rests());
+      await until(() => opened.clock.pending > 0);
+      if (tried > 50) break;
+    }
+    expect(await opened.unanswered()).toBeLessThan(50);
+    const back = await startDownstream(respondOk, downstream.port);
+    await opened.emptied();
+    expect(new Set(back.accepted).size).toBe(100);
+    await back.stop();
+  });
+
   test('by closing idle connections: nobody notices', async () => {
     await open((response) => response.writeHead(200, { connection: 'close' }).end());
     await appendAll(names(30), 3);
