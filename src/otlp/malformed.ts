@@ -33,11 +33,17 @@ function fixByMagic(message: Buffer): string | undefined {
 
 function fixBySignal(message: Buffer): string | undefined {
   const name = guessSignal(message);
-  return name && `${cureFor(name)}: this body holds ${name}, not traces`;
+  return name && fixFor(name);
 }
 
-function cureFor(name: SignalName): string {
-  return `${signals[name].cure}, or send ${name} to an endpoint that takes them`;
+function fixFor(name: SignalName): string {
+  const { cure } = signals[name];
+  return `${cure}, or send ${name} to an endpoint that takes them: this body holds ${name}, not traces`;
+}
+
+/** A body of another signal; `why` says how it shows. */
+export function wrongSignal(name: SignalName, why: string): GatewayError {
+  return new GatewayError('malformed', `${fixFor(name)} (${why})`);
 }
 
 /** `spanAt` is where the content of the first span with an id of a wrong length begins. */

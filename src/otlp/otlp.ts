@@ -7,11 +7,16 @@
  *   ids 8. All-zero ids are let through.
  * - `splitByAgent` gives each agent its resources, byte for byte as they came but for the one
  *   attribute that names the agent, which then stands there exactly once.
+ * - `jsonToProto` and `protoToJson` are lossless for every field of OTLP 1.11, and the former reads
+ *   what real clients write beyond the specification.
  * - Only `GatewayError` is thrown; its hint says what to change, and where in the body.
  *
  * Does not: decide which agent a resource belongs to (routing), decompress (receiver), or keep a
  * byte after it returned. Buffers it returns may be slices of the ones it was given.
  */
+export { parseJson } from './json-text.ts';
+export { jsonToProto, jsonValueToProto } from './json-to-proto.ts';
+export { protoToJson } from './proto-to-json.ts';
 export {
   decodeExportResponse,
   encodeExportResponse,
@@ -27,4 +32,5 @@ export {
   type RetryDetails,
   type RpcStatus,
 } from './status.ts';
+export { summarizeTraces, type TraceSummary } from './trace-summary.ts';
 export { type WalkedExport, type WalkedResource, walkExport } from './walk.ts';

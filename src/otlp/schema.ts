@@ -17,41 +17,49 @@ export type Field = {
   readonly jsonName: string;
   readonly kind: FieldKind;
   readonly repeated: boolean;
-  /** The members of its oneof, itself included; undefined outside of a oneof. */
-  readonly oneOf: readonly string[] | undefined;
+  /** The numbers of its oneof's members, itself included; empty outside of a oneof. */
+  readonly oneOf: readonly number[];
   /** Trace and span ids: the length in bytes; they are hex in JSON. */
   readonly idBytes: number | undefined;
   readonly message: Message | undefined;
-  readonly enumValues: Readonly<Record<string, number>> | undefined;
+  readonly enumValues: ReadonlyMap<string, number> | undefined;
 };
 
 export type Message = {
   readonly name: string;
   /** Counts the messages in the order of their appearance. */
   readonly index: number;
+  /** By number, ascending. */
+  readonly fields: readonly Field[];
+  readonly numberMax: number;
   readonly byNumber: ReadonlyMap<number, Field>;
   /** By lowerCamelCase and by snake_case name. */
   readonly byName: ReadonlyMap<string, Field>;
 };
 
-const idBytesByName: Readonly<Record<string, number>> = {
-  trace_id: 16,
-  span_id: 8,
-  parent_span_id: 8,
-};
+const idBytesByName: ReadonlyMap<string, number> = new Map([
+  ['trace_id', 16],
+  ['span_id', 8],
+  ['parent_span_id', 8],
+]);
 
 const known = new Map<protobuf.Type, Message>();
 
 function messageOf(type: protobuf.Type): Message {
   const before = known.get(type);
   if (before) return before;
+  const sorted = type.fieldsArray.toSorted((left, right) => left.id - right.id);
+  const fields: Field[] = [];
   const byNumber = new Map<number, Field>();
   const byName = new Map<string, Field>();
-  const message: Message = { name: type.name, index: known.size, byNumber, byName };
+  const numberMax = sorted.at(-1)?.id ?? 0;
+  const { name } = type;
+  const message: Message = { name, index: known.size, fields, numberMax, byNumber, byName };
   // Registered before its fields, since AnyValue contains itself.
   known.set(type, message);
-  for (const field of type.fieldsArray) {
+  for (const field of sorted) {
     const described = fieldOf(field.resolve());
+    fields.push(described);
     byNumber.set(field.id, described);
     byName.set(described.jsonName, described).set(field.name, described);
   }
@@ -67,10 +75,10 @@ function fieldOf(field: protobuf.Field): Field {
     jsonName: protobuf.util.camelCase(field.name),
     kind: isMessage ? 'message' : isEnum ? 'enum' : (field.type as FieldKind),
     repeated: field.repeated,
-    oneOf: field.partOf?.oneof.map(protobuf.util.camelCase),
-    idBytes: idBytesByName[field.name],
+    oneOf: field.partOf?.fieldsArray.map((member) => member.id) ?? [],
+    idBytes: idBytesByName.get(field.name),
     message: isMessage ? messageOf(resolvedType) : undefined,
-    enumValues: isEnum ? resolvedType.values : undefined,
+    enumValues: isEnum ? new Map(Object.entries(resolvedType.values)) : undefined,
   };
 }
 
@@ -91,6 +99,8 @@ export const resourceSpans = messageOf(
   root.lookupType('opentelemetry.proto.trace.v1.ResourceSpans'),
 );
 export const span = messageOf(root.lookupType('opentelemetry.proto.trace.v1.Span'));
+export const keyValue = messageOf(root.lookupType('opentelemetry.proto.common.v1.KeyValue'));
+export const anyValue = messageOf(root.lookupType('opentelemetry.proto.common.v1.AnyValue'));
 
 /** Every message that an export request can contain, by its index. */
 export const messages: readonly Message[] = [...known.values()];

@@ -1,23 +1,28 @@
 /**
- * What the walk needs to know of each field, as one flat array: a lookup per field, no objects.
+ * What the walk does with each field, as one flat array: a lookup per tag, no objects.
  *
- * One row of 32 entries per message of the schema, one entry per field number:
- *
- *   bits 0–2  the wire type of the field; 6, which no field has, where nothing is known
- *   bits 3–   for wire type 2: 0 bytes, 1 text, 2 a span's trace id, 3 its span id,
- *             4 its parent's id; from 5 up a sub-message: its index in the schema plus 5
+ * A row of 256 actions per message of the schema, one for each tag that fits one or two bytes of
+ * varint with a value below 256. Whatever has no action of its own is an unknown field, and so is a
+ * known field number with another wire type.
  */
 import { type Field, type FieldKind, type Message, messages, span } from './schema.ts';
 import { wire } from './wire-reader.ts';
 
-export const rowBits = 5;
-export const unknownField = 6;
-export const bytesKind = 0;
-export const textKind = 1;
-export const traceIdKind = 2;
-export const spanIdKind = 3;
-export const parentIdKind = 4;
-export const messageKind = 5;
+/** The row of a message is its index shifted by this. */
+export const rowBits = 8;
+
+export const unknownAction = 0;
+export const varintAction = 1;
+export const fixed64Action = 2;
+export const fixed32Action = 3;
+// From here on a length follows the tag.
+export const bytesAction = 4;
+export const textAction = 5;
+export const traceIdAction = 6;
+export const spanIdAction = 7;
+export const parentIdAction = 8;
+/** From here on a sub-message: its index in the schema plus this. */
+export const messageAction = 9;
 
 export const wireTypeOf: Readonly<Record<FieldKind, number>> = {
   string: wire.bytes,
@@ -33,28 +38,32 @@ export const wireTypeOf: Readonly<Record<FieldKind, number>> = {
   double: wire.fixed64,
 };
 
-const spanIds: Readonly<Record<string, number>> = {
-  traceId: traceIdKind,
-  spanId: spanIdKind,
-  parentSpanId: parentIdKind,
+const spanIdActions: Readonly<Record<string, number>> = {
+  traceId: traceIdAction,
+  spanId: spanIdAction,
+  parentSpanId: parentIdAction,
 };
 
-export const walkTable: Uint16Array = compile();
+export const walkTable: Uint8Array = compile();
 
-function compile(): Uint16Array {
-  const table = new Uint16Array(messages.length << rowBits).fill(unknownField);
+function compile(): Uint8Array {
+  const table = new Uint8Array(messages.length << rowBits);
   for (const message of messages) {
     for (const [number, field] of message.byNumber) {
-      if (number >= 1 << rowBits) throw new RangeError(`${field.jsonName}: row too short`);
-      const kind = kindOf(message, field);
-      table[(message.index << rowBits) | number] = wireTypeOf[field.kind] | (kind << 3);
+      const tag = (number << 3) | wireTypeOf[field.kind];
+      if (tag >> rowBits > 0) throw new RangeError(`${field.jsonName}: its tag exceeds the row`);
+      table[(message.index << rowBits) | tag] = actionOf(message, field);
     }
   }
   return table;
 }
 
-function kindOf(message: Message, field: Field): number {
-  if (field.message) return field.message.index + messageKind;
-  if (field.kind === 'string') return textKind;
-  return (message === span ? spanIds[field.jsonName] : undefined) ?? bytesKind;
+function actionOf(message: Message, field: Field): number {
+  if (field.message) return field.message.index + messageAction;
+  if (field.kind === 'string') return textAction;
+  const wireType = wireTypeOf[field.kind];
+  if (wireType === wire.varint) return varintAction;
+  if (wireType === wire.fixed64) return fixed64Action;
+  if (wireType === wire.fixed32) return fixed32Action;
+  return (message === span ? spanIdActions[field.jsonName] : undefined) ?? bytesAction;
 }

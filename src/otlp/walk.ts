@@ -74,7 +74,8 @@ function walkRequest(walk: StructureWalk, attribute: string): WalkedExport {
       const end = walk.fieldEnd(bytes.length);
       const bodyStart = walk.pos;
       const itemsBefore = walk.spans;
-      walk.message(resourceSpansRow, end, 1);
+      walk.enter(resourceSpansRow, bodyStart, end);
+      walk.pos = end;
       const items = walk.spans - itemsBefore;
       if (items === 0) hasIgnored = true;
       else {

@@ -1,0 +1,128 @@
+/**
+ * OTLP/JSON → protobuf (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding), driven by
+ * the schema. Reads what real clients write, which is more than the specification allows: ids in
+ * base64, enums by name, snake_case names, integers as numbers or texts, integers beyond 64 bits
+ * (as doubles), null for what is not there. Unknown fields are ignored.
+ */
+import protobuf from 'protobufjs';
+import { GatewayError } from '../core/errors.ts';
+import { exceedsInt64, JsonFault, misfit, writeScalar } from './json-scalars.ts';
+import { isJsonObject, type JsonObject, parseJsonAnyDepth } from './json-text.ts';
+import { wrongSignal } from './malformed.ts';
+import { anyValue, exportRequest, type Field, type Message, span } from './schema.ts';
+import type { SignalName } from './signals.ts';
+import { depthMax, wire } from './wire-reader.ts';
+
+/** An `ExportTraceServiceRequest`. Throws `GatewayError('malformed')` that names the path. */
+export function jsonToProto(text: Buffer): Buffer {
+  return jsonValueToProto(parseJsonAnyDepth(text));
+}
+
+/** The same from a value that `parseJson` made. */
+export function jsonValueToProto(value: unknown): Buffer {
+  const transcoder = new Transcoder();
+  try {
+    transcoder.message(exportRequest, value);
+  } catch (thrown) {
+    if (thrown instanceof JsonFault) throw refusal(transcoder.path, thrown.message);
+    throw thrown;
+  }
+  refuseOtherSignals(value);
+  // protobufjs hands out slices of a shared pool; a request's body outlives the call.
+  return Buffer.from(transcoder.writer.finish());
+}
+
+function refusal(path: readonly (string | number)[], what: string): GatewayError {
+  const named = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
+  const shown = named.slice(1) || 'the body';
+  return new GatewayError('malformed', `send OTLP/JSON: ${shown} ${what}`, {
+    details: [{ location: 'body', msg: what, path: named.slice(1), type: 'field' }],
+  });
+}
+
+const otherSignals: Readonly<Record<string, SignalName>> = {
+  resourceLogs: 'logs',
+  resource_logs: 'logs',
+  resourceMetrics: 'metrics',
+  resource_metrics: 'metrics',
+};
+
+/** As unknown fields they would be accepted and lost. */
+function refuseOtherSignals(body: unknown): void {
+  const key = Object.keys(otherSignals).find((name) => Object.hasOwn(body as object, name));
+  const signal = key && otherSignals[key];
+  if (signal) throw wrongSignal(signal, `it has ${key}`);
+}
+
+/** The only 64-bit integer of the schema is an attribute's; beyond its range it becomes this. */
+const doubleValue = anyValue.byName.get('doubleValue') as Field;
+
+class Transcoder {
+  readonly writer = protobuf.Writer.create();
+  /** Where in the body the transcoder is, for the hint of a refusal. */
+  readonly path: (string | number)[] = [];
+  private depth = 0;
+
+  message(message: Message, value: unknown): void {
+    if (this.depth > depthMax) throw new JsonFault('is nested too deep');
+    if (!isJsonObject(value)) throw misfit('an object', value);
+    const values = valuesByNumber(message, value);
+    this.depth += 1;
+    for (const field of message.fields) {
+      const fieldValue = values[field.number];
+      if (fieldValue === undefined) continue;
+      this.path.push(field.jsonName);
+      if (field.repeated) this.list(field, fieldValue);
+      else this.single(field, fieldValue);
+      this.path.pop();
+    }
+    this.depth -= 1;
+  }
+
+  private list(field: Field, values: unknown): void {
+    if (!Array.isArray(values)) throw misfit('a list', values);
+    for (const [index, value] of values.entries()) {
+      this.path.push(index);
+      // A null keeps its place, as an empty message.
+      this.single(field, value ?? (field.message ? {} : value));
+      this.path.pop();
+    }
+  }
+
+  private single(field: Field, value: unknown): void {
+    if (field.message) {
+      this.writer.uint32((field.number << 3) | wire.bytes).fork();
+      this.message(field.message, value);
+      this.writer.ldelim();
+    } else if (field.kind === 'int64' && exceedsInt64(value)) {
+      writeScalar(this.writer, doubleValue, value);
+    } else writeScalar(this.writer, field, value);
+  }
+}
+
+/**
+ * The values that are there, by field number. Of two spellings of one name, and of the members of a
+ * oneof, the last one counts; null is the same as nothing.
+ */
+function valuesByNumber(message: Message, object: JsonObject): unknown[] {
+  const values: unknown[] = new Array(message.numberMax + 1).fill(undefined);
+  for (const name in object) {
+    const field = message.byName.get(name);
+    const value = object[name];
+    if (!field || value === null) continue;
+    for (const other of field.oneOf) values[other] = undefined;
+    values[field.number] = value;
+  }
+  if (message === span) requireIds(message, values);
+  return values;
+}
+
+function requireIds(message: Message, values: readonly unknown[]): void {
+  for (const field of message.fields) {
+    const { jsonName, number, idBytes } = field;
+    const isMissing = values[number] === undefined || values[number] === '';
+    if (idBytes !== undefined && jsonName !== 'parentSpanId' && isMissing) {
+      throw new JsonFault(`has no ${jsonName}: it should be ${idBytes * 2} hex digits`);
+    }
+  }
+}
