@@ -68,6 +68,42 @@ describe('compression', () => {
   });
 });
 
+describe('encoding: json', () => {
+  /** `resource_spans` with nothing in it: one field of length 0. */
+  const oneResource = Buffer.from([0x0a, 0x00]);
+  const traces = (compression: Compression) =>
+    delivery({
+      compression,
+      body: [compression === 'gzip' ? gzipSync(oneResource) : oneResource],
+    });
+
+  test.each(['identity', 'gzip'] as const)(
+    'what came as %s is written as one JSON text, joined ones too, and not compressed',
+    async (compression) => {
+      const bodyOf = createRequestBody({ ...downstream, encoding: 'json' });
+      const body = await bodyOf([traces(compression), traces(compression)]);
+      expect(body).toMatchObject({ encoding: 'json', compression: 'identity' });
+      const written = JSON.parse(Buffer.concat(body.pieces).toString());
+      expect(written.resourceSpans.length).toBe(2);
+    },
+  );
+
+  test('is compressed where that is configured', async () => {
+    const bodyOf = createRequestBody({ ...downstream, encoding: 'json', compression: 'gzip' });
+    const body = await bodyOf([traces('identity')]);
+    expect(body).toMatchObject({ encoding: 'json', compression: 'gzip' });
+    expect(JSON.parse(gunzipSync(Buffer.concat(body.pieces)).toString())).toHaveProperty(
+      'resourceSpans',
+    );
+  });
+
+  test('flat bodies of Your API stay as they are', async () => {
+    const flat = delivery({ signal: 'traces_api', encoding: 'json', text: '{"spans":[]}' });
+    const body = await createRequestBody({ ...downstream, encoding: 'json' })([flat]);
+    expect(body.pieces).toEqual(flat.body);
+  });
+});
+
 describe('configured headers', () => {
   test.each(['Content-Type', 'X-Mibo-Key-Id', 'idempotency-key', 'x-request-id'])(
     'cannot replace %s',

@@ -1,4 +1,5 @@
 /** What happens when the downstream does not take a delivery: nothing is lost that need not be. */
+import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { delivery } from '../queue/delivery.ts';
 import {
@@ -350,6 +351,16 @@ describe('a downstream that refuses', () => {
     await opened.emptied();
     expect(await opened.counts()).toEqual({ delivered: 2, dropped: {} });
   });
+});
+
+test('a body that cannot be re-encoded is dropped alone, and does not stop its lane', async () => {
+  await open(respondOk, { downstream: { compression: 'none' } });
+  const gzip = (text: string) => ({ compression: 'gzip' as const, body: [gzipSync(text)] });
+  await opened.append(delivery({ compression: 'gzip', text: 'not gzip' }), delivery(gzip('a;')));
+  await opened.append(delivery(gzip('b;')), delivery(gzip('c;')));
+  await opened.emptied();
+  expect([...downstream.accepted].sort()).toEqual(['a', 'b', 'c']);
+  expect(await opened.counts()).toEqual({ delivered: 3, dropped: { refused_downstream: 1 } });
 });
 
 test('neither a client key nor a configured header is ever logged', async () => {
