@@ -3,9 +3,10 @@
  *
  *   --quick        one short round, to see whether it works
  *   --rounds N     how often each row is measured (5)
- *   --only WORDS   only rows whose name has all these words; repeatable. `walker` is one too
+ *   --only WORDS   the row of this name, else rows with all these words; repeatable. `walker` too
  *   --out FILE     also writes the report there, e.g. docs/performance.md
  *   --profile DIR  each gateway writes a CPU profile there when it stops
+ *   --node FLAG    an option of Node for the gateway, to try it; repeatable
  *
  * Exit code: 0 measured, 1 a row failed, 2 wrong usage.
  */
@@ -29,7 +30,7 @@ type Options = {
   readonly measureMs: number;
   readonly only: readonly string[];
   readonly out: string | undefined;
-  readonly profile: string | undefined;
+  readonly nodeOptions: readonly string[];
 };
 
 function readOptions(): Options {
@@ -40,6 +41,7 @@ function readOptions(): Options {
       only: { type: 'string', multiple: true, default: [] },
       out: { type: 'string' },
       profile: { type: 'string' },
+      node: { type: 'string', multiple: true, default: [] },
     },
   });
   const rounds = Number(values.rounds ?? (values.quick ? 1 : 5));
@@ -50,14 +52,21 @@ function readOptions(): Options {
     measureMs: values.quick ? 1000 : 3000,
     only: values.only,
     out: values.out,
-    profile: values.profile === undefined ? undefined : resolve(values.profile),
+    nodeOptions: [...values.node, ...profileOptions(values.profile)],
   };
+}
+
+function profileOptions(folder: string | undefined): string[] {
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${resolve(folder)}`];
 }
 
 function isChosen(name: string, only: readonly string[]): boolean {
   if (only.length === 0) return true;
   const words = name.split(' ');
-  return only.some((wanted) => wanted.split(' ').every((word) => words.includes(word)));
+  return only.some((wanted) => {
+    if (rows.some((row) => row.name === wanted)) return name === wanted;
+    return wanted.split(' ').every((word) => words.includes(word));
+  });
 }
 
 async function measureAll(options: Options, chosen: readonly Row[]): Promise<Measured[]> {
@@ -65,8 +74,7 @@ async function measureAll(options: Options, chosen: readonly Row[]): Promise<Mea
   const sink = startChild<SinkCalls>('sink.ts', 'load');
   const load = startChild<LoadCalls>('load.ts', 'load');
   const site = createSite(await sink.call('open'));
-  const { warmupMs, measureMs, profile } = options;
-  const nodeOptions = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
+  const { warmupMs, measureMs, nodeOptions } = options;
   const bench: Bench = { site, load, sink, warmupMs, measureMs, nodeOptions };
   const results = chosen.map((row) => ({ row, samples: [] as Sample[] }));
   try {
