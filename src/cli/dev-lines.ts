@@ -33,7 +33,7 @@ export function devLines({ config, demo, listeners, arrivals }: DevLinesOptions)
     `export OTEL_EXPORTER_OTLP_HEADERS=${header}=${key}`,
   ];
   return [
-    '# The gateway is ready. Paste lines into the shell that your app runs in; Ctrl-C here stops it.',
+    '# The gateway is ready. Paste lines into the shell of your app. Ctrl-C here stops it.',
     `#   OTLP/HTTP ${http}   OTLP/gRPC ${grpc}`,
     `#   health http://${address('health')}/readyz   metrics http://${address('metrics')}/metrics`,
     `#   project ${demo.projectName}, agents ${supportBot.name} ${supportBot.id}`,

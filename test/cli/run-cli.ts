@@ -18,8 +18,9 @@ export type Desk = {
 export type World = {
   readonly stdin: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Called for each piece of standard output. */
+  /** Called for each piece that is written. */
   readonly onStdout: (text: string) => void;
+  readonly onStderr: (text: string) => void;
   readonly stopRequested: () => Promise<string>;
 };
 
@@ -50,6 +51,7 @@ async function run(args: readonly string[], world: Partial<World> = {}): Promise
     stderr: {
       write(text) {
         stderr += text;
+        world.onStderr?.(text);
       },
     },
     env: world.env ?? {},
