@@ -13,12 +13,13 @@ export function addKeyViews(keys: Command, io: Io): void {
     .option('--project <id or name>', 'only those of this project')
     .option('--json', 'print them as JSON')
     .action(async (options: Options & { readonly project?: string }) => {
-      await withStore(io, options, async (store) => {
+      await withStore(io, options, async (store, place) => {
         const query = await projectQuery(store, options.project);
         const records = await allItems((page) => store.keys.list({ ...page, ...query }));
         if (options.json) return writeJson(io, { items: records.map(keyJson) });
         if (records.length > 0) return void io.stdout.write(await keyTable(store, records));
-        say(io, 'No keys. Make one: mibo-gateway keys create --project <project> --name <name>');
+        say(io, `No keys in ${place}. To make one:`);
+        say(io, '  mibo-gateway keys create --project <id or name> --name <name>');
       });
     });
 

@@ -43,7 +43,8 @@ export async function requireOpenable(listeners: readonly Listener[]): Promise<v
   const options = taken.map((listener) => listener.option + written(freeLooking(listener)));
   throw new Refusal(
     [
-      `choose other addresses, for example: ${options.join(' ')}`,
+      'choose other addresses: add to the command, or after `npm start --`, for example',
+      `  ${options.join(' ')}`,
       ...taken.map((each) => `  ${each.name} cannot listen at ${written(each)}: ${each.reason}`),
     ].join('\n'),
   );

@@ -28,11 +28,16 @@ export function addProjectCommands(program: Command, io: Io): void {
   addSettings(projects.command('list').description('list the projects'))
     .option('--json', 'print them as JSON')
     .action(async (options: Options) => {
-      await withStore(io, options, async (store) => {
+      await withStore(io, options, async (store, place) => {
         const items = await allItems((page) => store.projects.list(page));
         if (options.json) return writeJson(io, { items: items.map(projectJson) });
-        if (items.length === 0)
-          return say(io, 'No projects. Add one: mibo-gateway projects add <name>');
+        if (items.length === 0) {
+          return say(
+            io,
+            `No projects in ${place}. To add one:`,
+            '  mibo-gateway projects add <name>',
+          );
+        }
         const rows = items.map(({ id, name, createdAtMs }) => [
           id,
           name,

@@ -1,4 +1,5 @@
 /** The options that say which configuration a command works with. */
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { openSqliteStore, type Store } from '../auth/auth.ts';
 import { type Config, findConfigFiles, loadConfig } from '../config/config.ts';
@@ -33,11 +34,14 @@ export function loadSettings(io: Io, options: SettingsOptions): Config {
   });
 }
 
-/** Runs `work` with the configured store and closes it, whatever happens. */
+/**
+ * Runs `work` with the configured store and closes it, whatever happens. `place` tells a user who
+ * looks in vain that it is another folder's store.
+ */
 export async function withStore<T>(
   io: Io,
   options: SettingsOptions,
-  work: (store: Store) => Promise<T>,
+  work: (store: Store, place: string) => Promise<T>,
 ): Promise<T> {
   const { auth } = loadSettings(io, options);
   if (auth.mode !== 'keys') {
@@ -47,7 +51,7 @@ export async function withStore<T>(
   }
   const store = openSqliteStore({ path: auth.store.path, clock: systemClock });
   try {
-    return await work(store);
+    return await work(store, resolve(auth.store.path));
   } finally {
     await store.close();
   }
