@@ -57,6 +57,8 @@ export function createListener(options: ListenerOptions): Listener {
       socket.unshift(pieces.length === 1 ? piece : Buffer.concat(pieces));
       const { http1, http2 } = options.servers;
       if (start.startsWith(prefaceStart)) {
+        // Over HTTP/2 a client that hangs up is gone; only HTTP/1.1 knows half-closed ones.
+        socket.allowHalfOpen = false;
         http2.emit('connection', socket);
       } else {
         http1.emit('connection', socket);
