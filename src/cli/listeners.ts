@@ -7,8 +7,8 @@ import { Refusal } from './refusal.ts';
 
 export type Listener = Endpoint & {
   readonly name: string;
-  /** The option that moves it, up to its value: `--set telemetry.health.endpoint=`. */
-  readonly option: string;
+  /** The option that moves it: `--set telemetry.health.endpoint=127.0.0.1:14133`. */
+  readonly option: (to: Endpoint) => string;
 };
 
 /** Those of a gateway, with the ports as configured or, once it runs, as they really are. */
@@ -16,7 +16,8 @@ export function gatewayListeners(config: Config, ports?: GatewayPorts): Listener
   const { grpc, http } = config.receivers.otlp.protocols;
   const { health, metrics } = config.telemetry;
   const at = (name: string, setting: string, { host, port }: Endpoint) => {
-    return { name, option: `--set ${setting}.endpoint=`, host, port };
+    const option = (to: Endpoint) => `--set ${setting}.endpoint=${written(to)}`;
+    return { name, option, host, port };
   };
   const moved = ({ endpoint }: { endpoint: Endpoint }, port: number | undefined) => {
     return { host: endpoint.host, port: port ?? endpoint.port };
@@ -40,7 +41,7 @@ export async function requireOpenable(listeners: readonly Listener[]): Promise<v
     return reason === undefined ? [] : [{ ...listener, reason }];
   });
   if (taken.length === 0) return;
-  const options = taken.map((listener) => listener.option + written(freeLooking(listener)));
+  const options = taken.map((listener) => listener.option(freeLooking(listener)));
   throw new Refusal(
     [
       'choose other addresses: add to the command, or after `npm start --`, for example',

@@ -28,7 +28,7 @@ export async function runSink(io: Io, { port, file }: SinkCommandOptions): Promi
       }
     },
   });
-  await requireOpenable([{ name: 'sink', option: '--port ', host, port }]);
+  await requireOpenable([{ name: 'sink', option: (to) => `--port ${to.port}`, host, port }]);
   const openPort = await sink.start();
   const endpoint = `http://${written({ host, port: openPort })}`;
   say(io, `The sink listens at ${endpoint}. To forward to it:`);

@@ -301,13 +301,16 @@ describe.runIf(oldNode !== undefined)('the process in between, under an old Node
     const child = launch(oldNode as Node, ['wait']);
     const end = ended(child);
     await nextLine(child);
+    const startMs = performance.now();
     child.kill('SIGTERM');
-    const counted = nextLine(child);
+    expect(await nextLine(child)).toEqual({ signals: 1 });
     child.kill('SIGTERM');
-    expect(await counted).toEqual({ signals: 1 });
+    const apartMs = performance.now() - startMs;
     child.kill('SIGINT');
     const { lines, code } = await end;
-    expect({ signals: lines.slice(1), code }).toEqual({ signals: [{ signals: 1 }], code: 7 });
+    expect(code).toBe(7);
+    // On a machine so busy that they lay further apart, they were two signals and rightly so.
+    if (apartMs < 450) expect(lines.slice(1)).toEqual([{ signals: 1 }]);
   });
 
   test('takes the gateway with it when it is killed outright', async () => {

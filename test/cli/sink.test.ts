@@ -267,3 +267,12 @@ test('the command prints a line and keeps a record for each delivery, until it i
   expect((await ended).code).toBe(0);
   desk.close();
 });
+
+test('the command names another port where its own is taken', async () => {
+  const desk = createDesk();
+  const { code, stderr } = await desk.run(['sink', '--port', String(port)]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/--port \d+\n/);
+  expect(stderr).toContain(`127.0.0.1:${port}: another process has that port`);
+  desk.close();
+});
