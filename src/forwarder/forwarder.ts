@@ -75,7 +75,7 @@ export type Forwarder = {
   run(queue: Queue): void;
   /**
    * Resolves once the queue is empty or `graceMs` have passed. What is then left in a queue that
-   * is not durable is dropped, counted and logged. Ends what is still under way.
+   * is not durable is dropped, counted and logged. Ends what is still under way. Once only.
    */
   stop(graceMs: number): Promise<void>;
 };
@@ -90,6 +90,14 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const attempt = createAttempt({ bodyOf, headOf, http, notes, clock, observability });
   const { timeoutMs } = downstream;
   let drain: Drain | undefined;
+  let stopped: Promise<void> | undefined;
+
+  async function stop(graceMs: number): Promise<void> {
+    await drain?.finish(graceMs);
+    await http.close();
+    await drain?.dropRest();
+  }
+
   return {
     deliverNow: createDeliverNow({ attempt, slots, timeoutMs, clock, notes }),
     relay: createRelay({ bodyOf, headOf, http, slots, timeoutMs, clock, observability }),
@@ -108,10 +116,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         observability,
       });
     },
-    async stop(graceMs) {
-      await drain?.finish(graceMs);
-      await http.close();
-      await drain?.dropRest();
+    stop(graceMs) {
+      stopped ??= stop(graceMs);
+      return stopped;
     },
   };
 }

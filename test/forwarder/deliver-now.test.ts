@@ -46,7 +46,7 @@ describe('sync mode', () => {
     expect(await opened.counts()).toEqual({ delivered: 2, dropped: {} });
   });
 
-  test('a permanent refusal comes back with its text, and nothing is counted as dropped', async () => {
+  test('a permanent refusal comes back with its text and is not counted as dropped', async () => {
     await open(respondWith(422, 'span has no name'));
     expect(await deliverOne()).toEqual({ kind: 'refused', status: 422, text: 'span has no name' });
     expect(await opened.counts()).toEqual({ delivered: 0, dropped: {} });

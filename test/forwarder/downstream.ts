@@ -78,8 +78,10 @@ function track(downstream: Downstream, response: ServerResponse, names: readonly
   const { open, accepted } = downstream;
   open.now += 1;
   open.most = Math.max(open.most, open.now);
+  response.on('finish', () => {
+    if (response.statusCode < 300) accepted.push(...names);
+  });
   response.on('close', () => {
     open.now -= 1;
-    if (response.writableFinished && response.statusCode < 300) accepted.push(...names);
   });
 }

@@ -26,6 +26,8 @@ export type OpenForwarder = {
   /** Resolves once nothing waits and nothing is under way, letting pauses pass. */
   emptied(): Promise<void>;
   close(): Promise<void>;
+  /** Closes it, and checks that each appended span had exactly one counted outcome. */
+  closeBalanced(): Promise<void>;
 };
 
 /** Spans: `dropped` by reason. */
@@ -85,13 +87,26 @@ export function openForwarder(options: OpenOptions): OpenForwarder {
     ...(options.random === undefined ? {} : { random: options.random }),
     observability,
   });
+  let appended = 0;
+  async function counts(): Promise<Counts> {
+    return readCounts(await observability.metrics.text());
+  }
+  async function close(): Promise<void> {
+    const stopped = forwarder.stop(0);
+    clock.advance(0);
+    await stopped;
+    await queue.close();
+  }
   return {
     forwarder,
     queue,
     clock,
     logLines,
-    append: (...deliveries) => queue.append(deliveries),
-    counts: async () => readCounts(await observability.metrics.text()),
+    async append(...deliveries) {
+      await queue.append(deliveries);
+      for (const { items } of deliveries) appended += items;
+    },
+    counts,
     async unanswered() {
       return Number(unanswered.exec(await observability.metrics.text())?.[1] ?? 0);
     },
@@ -103,11 +118,12 @@ export function openForwarder(options: OpenOptions): OpenForwarder {
       }
       assert.equal(budget.usedBytes, 0, 'an empty queue holds no bytes');
     },
-    async close() {
-      const stopped = forwarder.stop(0);
-      clock.advance(0);
-      await stopped;
-      await queue.close();
+    close,
+    async closeBalanced() {
+      await close();
+      const { delivered, dropped } = await counts();
+      const ended = Object.values(dropped).reduce((sum, items) => sum + items, delivered);
+      assert.equal(ended, appended, 'every span ends in exactly one counted outcome');
     },
   };
 }

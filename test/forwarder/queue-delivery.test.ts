@@ -17,7 +17,7 @@ async function open(respond = respondOk, options: Partial<OpenOptions> = {}, bas
 }
 
 afterEach(async () => {
-  await opened.close();
+  await opened.closeBalanced();
   await downstream.stop();
 });
 

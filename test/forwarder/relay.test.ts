@@ -52,6 +52,15 @@ describe('relay', () => {
     expect(await opened.counts()).toEqual({ delivered: 1, dropped: {} });
   });
 
+  test('serves one client after the other, whatever became of those before', async () => {
+    await open((response) => void response.writeHead(200).end());
+    for (let round = 0; round < 10; round += 1) {
+      downstream.respond = round % 2 === 0 ? respondOk : respondWith(503);
+      await relay().catch(() => undefined);
+    }
+    expect(downstream.received.length).toBe(10);
+  });
+
   test.each([400, 401, 404, 409, 413, 500])('%i is the client’s to see', async (status) => {
     await open(respondWith(status, '{"success":false}', json));
     expect(await relay()).toMatchObject({ status, body: Buffer.from('{"success":false}') });

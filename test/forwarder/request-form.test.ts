@@ -60,7 +60,7 @@ describe('compression', () => {
     );
   }
 
-  test('several bodies that inflate to too much are refused, so that they go in halves', async () => {
+  test('bodies that inflate to too much are refused, so that they go in halves', async () => {
     const bomb = () => compressed('gzip', 'x'.repeat(20 * 1024 * 1024));
     const bodyOf = createRequestBody({ ...downstream, compression: 'none' });
     await expect(bodyOf([bomb(), bomb()])).rejects.toThrow();

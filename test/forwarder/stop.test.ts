@@ -20,7 +20,7 @@ async function open(respond: Respond) {
 }
 
 afterEach(async () => {
-  await opened.close();
+  await opened.closeBalanced();
   await downstream.stop();
 });
 
