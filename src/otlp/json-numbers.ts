@@ -4,6 +4,9 @@ import { isRawJSON } from './json-text.ts';
 const digits = /^-?\d+$/;
 const decimal = /^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
+/** With a sign or without, a number this long is exact. */
+const safeDigitsMax = 15;
+
 /** More digits than any 64-bit number has; longer ones would take long to convert. */
 const digitsMax = 40;
 
@@ -13,14 +16,20 @@ const notFinite: ReadonlyMap<string, number> = new Map([
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ]);
 
-/** Undefined for what is not a whole number. */
-export function integerOf(value: unknown): bigint | undefined {
-  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : undefined;
+/** As a number where that is exact. Undefined for what is not a whole number. */
+export function integerOf(value: unknown): number | bigint | undefined {
+  if (typeof value === 'number') return wholeOf(value);
   const text = isRawJSON(value) ? value.rawJSON : value;
   if (typeof text !== 'string') return undefined;
-  if (digits.test(text) && text.length <= digitsMax) return BigInt(text);
-  const float = decimal.test(text) ? Number(text) : Number.NaN;
-  return Number.isInteger(float) ? BigInt(float) : undefined;
+  if (!digits.test(text)) return decimal.test(text) ? wholeOf(Number(text)) : undefined;
+  return text.length <= safeDigitsMax || text.length > digitsMax
+    ? wholeOf(Number(text))
+    : BigInt(text);
+}
+
+function wholeOf(value: number): number | bigint | undefined {
+  if (!Number.isInteger(value)) return undefined;
+  return Number.isSafeInteger(value) ? value : BigInt(value);
 }
 
 /** Undefined for what is no number at all. */

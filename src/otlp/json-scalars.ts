@@ -3,7 +3,6 @@ import protobuf from 'protobufjs';
 import { doubleOf, integerOf } from './json-numbers.ts';
 import { isRawJSON } from './json-text.ts';
 import type { Field, FieldKind } from './schema.ts';
-import { wireTypeOf } from './walk-table.ts';
 
 type Writer = protobuf.Writer;
 
@@ -67,11 +66,11 @@ const writers: Readonly<Record<Exclude<FieldKind, 'message'>, Write>> = {
   },
   int64: (writer, field, value) => {
     const integer = integerIn(int64Range, value);
-    if (integer !== 0n || hasPresence(field)) tagged(writer, field).int64(longOf(integer));
+    if (integer || hasPresence(field)) tagged(writer, field).int64(longOf(integer));
   },
   fixed64: (writer, field, value) => {
     const integer = integerIn(uint64Range, value);
-    if (integer !== 0n || hasPresence(field)) tagged(writer, field).fixed64(longOf(integer));
+    if (integer || hasPresence(field)) tagged(writer, field).fixed64(longOf(integer));
   },
 };
 
@@ -85,15 +84,15 @@ function hasPresence(field: Field): boolean {
 }
 
 function tagged(writer: Writer, field: Field): Writer {
-  return writer.uint32((field.number << 3) | wireTypeOf[field.kind]);
+  return writer.uint32(field.tag);
 }
 
-type Range = { readonly min: bigint; readonly max: bigint };
+type Range = { readonly min: number | bigint; readonly max: number | bigint };
 
-const int32Range = { min: -(2n ** 31n), max: 2n ** 31n - 1n };
-const uint32Range = { min: 0n, max: 2n ** 32n - 1n };
+const int32Range = { min: -(2 ** 31), max: 2 ** 31 - 1 };
+const uint32Range = { min: 0, max: 2 ** 32 - 1 };
 const int64Range = { min: -(2n ** 63n), max: 2n ** 63n - 1n };
-const uint64Range = { min: 0n, max: 2n ** 64n - 1n };
+const uint64Range = { min: 0, max: 2n ** 64n - 1n };
 
 /** Whether `intValue` has to become a double: JS clients write any number there. */
 export function exceedsInt64(value: unknown): boolean {
@@ -102,7 +101,7 @@ export function exceedsInt64(value: unknown): boolean {
   return integer < int64Range.min || integer > int64Range.max;
 }
 
-function integerIn({ min, max }: Range, value: unknown): bigint {
+function integerIn({ min, max }: Range, value: unknown): number | bigint {
   const integer = integerOf(value);
   if (integer === undefined) throw misfit('a whole number', value);
   if (integer < min || integer > max) {
@@ -111,7 +110,8 @@ function integerIn({ min, max }: Range, value: unknown): bigint {
   return integer;
 }
 
-function longOf(value: bigint): protobuf.Long {
+function longOf(value: number | bigint): number | protobuf.Long {
+  if (typeof value === 'number') return value;
   const low = Number(BigInt.asIntN(32, value));
   const high = Number(BigInt.asIntN(32, value >> 32n));
   return new protobuf.util.Long(low, high, false);

@@ -35,7 +35,7 @@ const jsonDepthMax = 400;
  * Whether a number stands in the text that `JSON.parse` might not hold: 16 digits, or an exponent of
  * three. Digits inside of strings may look alike; then the slow way is taken in vain.
  */
-const perhapsLossy = /(?:^|[[:,])\s*-?\d(?:\d{15}|[\d.]*[eE]\+?\d{3})/;
+const perhapsLossy = /[[:,]\s*-?\d(?:\d{15}|[\d.]*[eE]\+?\d{3})/;
 
 /** Throws `GatewayError('malformed')` with the position. */
 export function parseJson(text: Buffer): unknown {

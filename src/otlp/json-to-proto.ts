@@ -11,7 +11,7 @@ import { isJsonObject, type JsonObject, parseJsonAnyDepth } from './json-text.ts
 import { wrongSignal } from './malformed.ts';
 import { anyValue, exportRequest, type Field, type Message, span } from './schema.ts';
 import type { SignalName } from './signals.ts';
-import { depthMax, wire } from './wire-reader.ts';
+import { depthMax } from './wire-reader.ts';
 
 /** An `ExportTraceServiceRequest`. Throws `GatewayError('malformed')` that names the path. */
 export function jsonToProto(text: Buffer): Buffer {
@@ -62,11 +62,13 @@ class Transcoder {
   /** Where in the body the transcoder is, for the hint of a refusal. */
   readonly path: (string | number)[] = [];
   private depth = 0;
+  /** The values of the messages that are being written, one list per depth, used again and again. */
+  private readonly values: unknown[][] = [];
 
   message(message: Message, value: unknown): void {
     if (this.depth > depthMax) throw new JsonFault('is nested too deep');
     if (!isJsonObject(value)) throw misfit('an object', value);
-    const values = valuesByNumber(message, value);
+    const values = this.valuesByNumber(message, value);
     this.depth += 1;
     for (const field of message.fields) {
       const fieldValue = values[field.number];
@@ -77,6 +79,25 @@ class Transcoder {
       this.path.pop();
     }
     this.depth -= 1;
+  }
+
+  /**
+   * The values that are there, by field number. Of two spellings of one name, and of the members of
+   * a oneof, the last one counts; null is the same as nothing.
+   */
+  private valuesByNumber(message: Message, object: JsonObject): readonly unknown[] {
+    this.values[this.depth] ??= [];
+    const values = this.values[this.depth] as unknown[];
+    for (let number = 1; number <= message.numberMax; number += 1) values[number] = undefined;
+    for (const name in object) {
+      const field = message.byName.get(name);
+      const value = object[name];
+      if (!field || value === null) continue;
+      for (const other of field.oneOf) values[other] = undefined;
+      values[field.number] = value;
+    }
+    if (message === span) requireIds(message, values);
+    return values;
   }
 
   private list(field: Field, values: unknown): void {
@@ -91,30 +112,13 @@ class Transcoder {
 
   private single(field: Field, value: unknown): void {
     if (field.message) {
-      this.writer.uint32((field.number << 3) | wire.bytes).fork();
+      this.writer.uint32(field.tag).fork();
       this.message(field.message, value);
       this.writer.ldelim();
     } else if (field.kind === 'int64' && exceedsInt64(value)) {
       writeScalar(this.writer, doubleValue, value);
     } else writeScalar(this.writer, field, value);
   }
-}
-
-/**
- * The values that are there, by field number. Of two spellings of one name, and of the members of a
- * oneof, the last one counts; null is the same as nothing.
- */
-function valuesByNumber(message: Message, object: JsonObject): unknown[] {
-  const values: unknown[] = new Array(message.numberMax + 1).fill(undefined);
-  for (const name in object) {
-    const field = message.byName.get(name);
-    const value = object[name];
-    if (!field || value === null) continue;
-    for (const other of field.oneOf) values[other] = undefined;
-    values[field.number] = value;
-  }
-  if (message === span) requireIds(message, values);
-  return values;
 }
 
 function requireIds(message: Message, values: readonly unknown[]): void {

@@ -9,7 +9,6 @@
 import { GatewayError } from '../core/errors.ts';
 import { rawJSON } from './json-text.ts';
 import { exportRequest, type Field, type Message } from './schema.ts';
-import { wireTypeOf } from './walk-table.ts';
 import { depthMax, WireFault, WireReader } from './wire-reader.ts';
 
 /** A message as an object of OTLP/JSON. */
@@ -41,7 +40,7 @@ class JsonReader extends WireReader {
     while (this.pos < end) {
       const tag = this.tag(end);
       const field = message.byNumber.get(tag >>> 3);
-      if (!field || wireTypeOf[field.kind] !== (tag & 7)) {
+      if (field?.tag !== tag) {
         this.skipUnknown(tag, end, this.depth - 1);
         continue;
       }

@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
+import { wire } from './wire-reader.ts';
 
 const protoDirectory = join(import.meta.dirname, '../../proto');
 
@@ -13,6 +14,8 @@ export type FieldKind = ScalarKind | 'double' | 'bytes' | 'enum' | 'message';
 
 export type Field = {
   readonly number: number;
+  /** The number times eight plus the wire type. */
+  readonly tag: number;
   /** The name in OTLP's JSON: lowerCamelCase. */
   readonly jsonName: string;
   readonly kind: FieldKind;
@@ -35,6 +38,20 @@ export type Message = {
   readonly byNumber: ReadonlyMap<number, Field>;
   /** By lowerCamelCase and by snake_case name. */
   readonly byName: ReadonlyMap<string, Field>;
+};
+
+const wireTypeOf: Readonly<Record<FieldKind, number>> = {
+  string: wire.bytes,
+  bytes: wire.bytes,
+  message: wire.bytes,
+  bool: wire.varint,
+  int32: wire.varint,
+  uint32: wire.varint,
+  int64: wire.varint,
+  enum: wire.varint,
+  fixed32: wire.fixed32,
+  fixed64: wire.fixed64,
+  double: wire.fixed64,
 };
 
 const idBytesByName: ReadonlyMap<string, number> = new Map([
@@ -70,10 +87,12 @@ function fieldOf(field: protobuf.Field): Field {
   const { resolvedType } = field;
   const isMessage = resolvedType instanceof protobuf.Type;
   const isEnum = resolvedType instanceof protobuf.Enum;
+  const kind = isMessage ? 'message' : isEnum ? 'enum' : (field.type as FieldKind);
   return {
     number: field.id,
+    tag: (field.id << 3) | wireTypeOf[kind],
     jsonName: protobuf.util.camelCase(field.name),
-    kind: isMessage ? 'message' : isEnum ? 'enum' : (field.type as FieldKind),
+    kind,
     repeated: field.repeated,
     oneOf: field.partOf?.fieldsArray.map((member) => member.id) ?? [],
     idBytes: idBytesByName.get(field.name),

@@ -5,34 +5,29 @@
  * another wire type is an unknown field, texts are UTF-8, sub-messages end where their length says,
  * and nesting ends at 100. Counts the spans and notes the first one with ids of a wrong length.
  *
- * `message` walks anything. Attributes are most of what clients send, so `keyValue` and `anyValue`
- * step over their usual fields with fewer decisions and leave whatever else comes to `message`.
+ * `message` walks anything. Attributes are most of what clients send, so `attribute` steps over the
+ * usual ones with fewer decisions and leaves whatever else comes to `message`.
  */
 import { anyValue, keyValue, span } from './schema.ts';
 import { TextCheck } from './text-check.ts';
-import {
-  bytesAction,
-  fixed32Action,
-  fixed64Action,
-  messageAction,
-  parentIdAction,
-  rowBits,
-  spanIdAction,
-  textAction,
-  traceIdAction,
-  unknownAction,
-  varintAction,
-  walkTable,
-} from './walk-table.ts';
+import { actions, rowBits, walkTable } from './walk-table.ts';
 import { depthMax, WireFault, WireReader } from './wire-reader.ts';
 
+// Copies of what is imported: the engine treats a module's own constants as such, while it loads
+// and checks imported ones each time, which costs a fifth of the walk.
+const table = walkTable;
+const rowLength = 1 << rowBits;
+const { unknown, varint, fixed64, fixed32, bytes: bytesAction, text: textAction } = actions;
+const { traceId, spanId, parentId, message: messageAction } = actions;
 const spanRow = span.index << rowBits;
 const keyValueRow = keyValue.index << rowBits;
 const anyValueRow = anyValue.index << rowBits;
+const keyValueAction = keyValue.index + messageAction;
 
 const keyTag = 0x0a;
 const valueTag = 0x12;
 const stringTag = 0x0a;
+const intTag = 0x18;
 
 export class StructureWalk extends WireReader {
   spans = 0;
@@ -50,20 +45,17 @@ export class StructureWalk extends WireReader {
     this.texts = new TextCheck(bytes);
   }
 
-  /** Walks a sub-message, whose row is its index shifted by `rowBits`. */
+  /** Walks a sub-message of the current one; its row is its index shifted by `rowBits`. */
   enter(row: number, start: number, end: number): void {
+    if (this.depth >= depthMax) throw tooDeep(start);
     this.depth += 1;
-    if (this.depth > depthMax) throw new WireFault(start, 'messages are nested too deep');
-    if (row === keyValueRow) this.keyValue(start, end);
-    else if (row === anyValueRow) this.anyValue(start, end);
-    else if (row === spanRow) this.span(start, end);
+    if (row === spanRow) this.span(start, end);
     else this.message(row, start, end);
     this.depth -= 1;
   }
 
   private message(row: number, start: number, end: number): void {
     const { bytes } = this;
-    const table = walkTable;
     let pos = start;
     while (pos < end) {
       let tag = bytes[pos] as number;
@@ -73,70 +65,87 @@ export class StructureWalk extends WireReader {
         tag = this.tag(end);
         pos = this.pos;
       }
-      const action = tag < 1 << rowBits ? (table[row | tag] as number) : unknownAction;
+      const action = tag < rowLength ? (table[row | tag] as number) : unknown;
       if (action < bytesAction) {
         this.pos = pos;
         this.scalar(action, tag, end);
         pos = this.pos;
         continue;
       }
-      let fieldEnd = pos < end ? pos + 1 + (bytes[pos] as number) : end + 1;
-      if (fieldEnd <= end && (bytes[pos] as number) < 128) pos += 1;
+      const size = pos < end ? (bytes[pos] as number) : 255;
+      let fieldEnd = pos + 1 + size;
+      if (size < 128 && fieldEnd <= end) pos += 1;
       else {
         this.pos = pos;
         fieldEnd = this.fieldEnd(end);
         pos = this.pos;
       }
-      this.delimited(action, pos, fieldEnd);
+      if (action === textAction) this.text(pos, fieldEnd);
+      else if (action === keyValueAction) this.attribute(pos, fieldEnd);
+      else this.delimited(action, pos, fieldEnd);
       pos = fieldEnd;
     }
   }
 
   private scalar(action: number, tag: number, end: number): void {
-    if (action === varintAction) this.skipVarint(end);
-    else if (action === fixed64Action) this.skipFixed(end, 8);
-    else if (action === fixed32Action) this.skipFixed(end, 4);
+    if (action === varint) this.skipVarint(end);
+    else if (action === fixed64) this.skipFixed(end, 8);
+    else if (action === fixed32) this.skipFixed(end, 4);
     else this.skipUnknown(tag, end, this.depth);
   }
 
   private delimited(action: number, start: number, end: number): void {
     if (action >= messageAction) this.enter((action - messageAction) << rowBits, start, end);
-    else if (action === textAction) this.text(start, end);
-    else if (action === traceIdAction) this.traceIdBytes = end - start;
-    else if (action === spanIdAction) this.spanIdBytes = end - start;
-    else if (action === parentIdAction) this.parentIdBytes = end - start;
+    else if (action === traceId) this.traceIdBytes = end - start;
+    else if (action === spanId) this.spanIdBytes = end - start;
+    else if (action === parentId) this.parentIdBytes = end - start;
   }
 
-  private keyValue(start: number, end: number): void {
+  /** As `enter` for a `KeyValue`. */
+  private attribute(start: number, end: number): void {
+    if (this.depth >= depthMax) throw tooDeep(start);
     const { bytes } = this;
     let pos = start;
     while (pos < end) {
       const tag = bytes[pos] as number;
       if (tag !== keyTag && tag !== valueTag) {
+        this.depth += 1;
         this.message(keyValueRow, pos, end);
+        this.depth -= 1;
         return;
       }
       pos += 1;
-      let fieldEnd = pos < end ? pos + 1 + (bytes[pos] as number) : end + 1;
-      if (fieldEnd <= end && (bytes[pos] as number) < 128) pos += 1;
+      const size = pos < end ? (bytes[pos] as number) : 255;
+      let fieldEnd = pos + 1 + size;
+      if (size < 128 && fieldEnd <= end) pos += 1;
       else {
         this.pos = pos;
         fieldEnd = this.fieldEnd(end);
         pos = this.pos;
       }
       if (tag === keyTag) this.text(pos, fieldEnd);
-      else this.enter(anyValueRow, pos, fieldEnd);
+      else this.attributeValue(pos, fieldEnd);
       pos = fieldEnd;
     }
   }
 
-  private anyValue(start: number, end: number): void {
-    if (start < end && this.bytes[start] === stringTag) {
-      this.pos = start + 1;
-      const fieldEnd = this.fieldEnd(end);
-      this.text(this.pos, fieldEnd);
-      if (fieldEnd < end) this.message(anyValueRow, fieldEnd, end);
-    } else this.message(anyValueRow, start, end);
+  /** As `enter` for the `AnyValue` of a `KeyValue` of the current message: two levels below it. */
+  private attributeValue(start: number, end: number): void {
+    if (this.depth + 1 >= depthMax) throw tooDeep(start);
+    let pos = start;
+    const tag = start < end ? this.bytes[start] : undefined;
+    this.pos = start + 1;
+    if (tag === stringTag) {
+      pos = this.fieldEnd(end);
+      this.text(this.pos, pos);
+    } else if (tag === intTag) {
+      this.skipVarint(end);
+      pos = this.pos;
+    }
+    if (pos === end) return;
+    this.depth += 2;
+    this.message(anyValueRow, pos, end);
+    this.depth -= 2;
   }
 
   private text(start: number, end: number): void {
@@ -153,4 +162,8 @@ export class StructureWalk extends WireReader {
     const fits = this.traceIdBytes === 16 && this.spanIdBytes === 8 && parentFits;
     if (!fits && this.misshapenSpanAt < 0) this.misshapenSpanAt = start;
   }
+}
+
+function tooDeep(offset: number): WireFault {
+  return new WireFault(offset, 'messages are nested too deep');
 }

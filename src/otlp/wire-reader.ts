@@ -55,8 +55,14 @@ export class WireReader {
     if (byte < 128) this.pos += 1;
     else size = this.varint32(end, 0x07);
     const fieldEnd = this.pos + size;
-    if (fieldEnd > end) throw new WireFault(this.pos, 'a field is longer than what encloses it');
+    if (fieldEnd > end) throw this.tooLong(end);
     return fieldEnd;
+  }
+
+  private tooLong(end: number): WireFault {
+    const isCutOff = end === this.bytes.length;
+    const what = isCutOff ? 'the body is cut off in a field' : 'a field is longer than its message';
+    return new WireFault(this.pos, what);
   }
 
   /** At most five bytes, of which the last is at most `lastMax`: 32 bits for tags, 31 for sizes. */
