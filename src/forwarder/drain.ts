@@ -1,18 +1,10 @@
 /**
- * Queue → downstream: takes as long as a slot is free and a lane is ready, and settles what came
- * of it with the queue. Woken by the queue and by slots that become free; never polls.
+ * Queue → downstream: takes as long as a slot is free and a lane is ready. Woken by the queue and by slots that become free; never polls.
  */
-import type { Clock } from '../core/clock.ts';
-import type { Delivery, DropReason } from '../core/delivery.ts';
-import type { Observability } from '../observability/observability.ts';
-import type { Queue, Taken } from '../queue/queue.ts';
-import { type Attempt, itemsOf } from './attempt.ts';
-import { backoffMs } from './backoff.ts';
+import type { Queue } from '../queue/queue.ts';
 import { createBreaker } from './breaker.ts';
-import type { RetryOptions } from './forwarder.ts';
-import type { Notes } from './notes.ts';
+import { type SendOptions, sendTaken } from './send-taken.ts';
 import type { Slots } from './slots.ts';
-import type { Verdict } from './verdict.ts';
 
 export type Drain = {
   /** Goes on until the queue is empty or `graceMs` have passed, and takes nothing afterwards. */
@@ -21,17 +13,10 @@ export type Drain = {
   dropRest(): Promise<void>;
 };
 
-export type DrainOptions = {
+export type DrainOptions = SendOptions & {
   readonly queue: Queue;
-  readonly attempt: Attempt;
   readonly slots: Slots;
-  readonly retry: RetryOptions;
   readonly batchBytesMax: number;
-  readonly timeoutMs: number;
-  readonly clock: Clock;
-  readonly random: () => number;
-  readonly notes: Notes;
-  readonly observability: Observability;
 };
 
 export function createDrain(options: DrainOptions): Drain {
@@ -93,93 +78,4 @@ export function createDrain(options: DrainOptions): Drain {
       );
     },
   };
-}
-
-/** Statuses that may be about one delivery of several. */
-const splitStatuses = new Set([400, 413, 422]);
-
-/**
- * Sends what was taken, in halves where the downstream refuses it as a whole, and tells the queue.
- * The parts go in order, so what is done with is always the first of what was taken.
- */
-async function sendTaken(options: DrainOptions, taken: Taken): Promise<{ reached: boolean }> {
-  const parts: (readonly Delivery[])[] = [taken.deliveries];
-  let done = 0;
-  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-    const verdict = await options.attempt(part, options.timeoutMs);
-    if (verdict.kind === 'retryable') {
-      putBack(options, taken, { done, part, verdict });
-      return { reached: verdict.reached };
-    }
-    if (verdict.kind === 'refused' && part.length > 1 && splitStatuses.has(verdict.status)) {
-      const middle = Math.ceil(part.length / 2);
-      parts.push(part.slice(middle), part.slice(0, middle));
-      continue;
-    }
-    if (verdict.kind === 'refused') drop(options, part, { reason: 'refused_downstream', verdict });
-    else countRejected(options, verdict);
-    done += part.length;
-  }
-  taken.ack();
-  return { reached: true };
-}
-
-type Refused = Extract<Verdict, { kind: 'refused' }>;
-type Retryable = Extract<Verdict, { kind: 'retryable' }>;
-
-function countRejected({ observability }: DrainOptions, verdict: Verdict): void {
-  if (verdict.kind !== 'accepted') return;
-  const { metrics } = observability;
-  metrics.items('dropped', verdict.rejectedItems, 'partial_success_downstream');
-}
-
-type PutBack = {
-  readonly done: number;
-  readonly part: readonly Delivery[];
-  readonly verdict: Retryable;
-};
-
-/** The lane rests. What has grown too old for another attempt is given up. */
-function putBack(options: DrainOptions, taken: Taken, { done, part, verdict }: PutBack): void {
-  const { retry, clock, notes } = options;
-  const { reason, retryAfterMs } = verdict;
-  const afterMs = backoffMs(options, taken.failures + 1, retryAfterMs);
-  const dueAtMs = clock.wallMs() + afterMs;
-  const isTooOld = ({ arrivedAtMs }: Delivery): boolean =>
-    retry.maxElapsedTimeMs > 0 && dueAtMs - arrivedAtMs > retry.maxElapsedTimeMs;
-  const young = part.findIndex((delivery) => !isTooOld(delivery));
-  const givenUp = young < 0 ? part : part.slice(0, young);
-  if (givenUp.length > 0) drop(options, givenUp, { reason: 'retries_exhausted', verdict });
-  const agentId = part[0]?.agentId;
-  notes.warn({ kind: 'retryable', about: reason }, 'the downstream did not take a delivery', {
-    reason,
-    agent_id: agentId,
-    retry_after_ms: Math.round(afterMs),
-  });
-  const together = part.length - givenUp.length;
-  taken.retryLater({ done: done + givenUp.length, together, afterMs });
-}
-
-type Drop = { readonly reason: DropReason; readonly verdict: Refused | Retryable };
-
-function drop(
-  { notes, observability }: DrainOptions,
-  deliveries: readonly Delivery[],
-  { reason, verdict }: Drop,
-): void {
-  const items = itemsOf(deliveries);
-  observability.metrics.items('dropped', items, reason);
-  const [first] = deliveries;
-  const answer =
-    verdict.kind === 'refused'
-      ? { status: verdict.status, answer: verdict.text }
-      : { answer: verdict.reason };
-  notes.warn({ kind: reason, about: first?.agentId ?? '' }, 'spans are dropped', {
-    reason,
-    agent_id: first?.agentId,
-    key_id: first?.keyId,
-    gateway_request_id: first?.gatewayRequestId,
-    items,
-    ...answer,
-  });
 }

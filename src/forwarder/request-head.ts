@@ -20,8 +20,13 @@ export type RequestHeadOf = (deliveries: readonly Delivery[], form: BodyForm) =>
 
 const contentTypes = { proto: 'application/x-protobuf', json: 'application/json' } as const;
 
-/** Facts of each request, which no configured header may replace. */
+/** Facts of each request and its connection, which no configured header may replace. */
 const ownHeaders = new Set([
+  'connection',
+  'expect',
+  'keep-alive',
+  'transfer-encoding',
+  'upgrade',
   'content-type',
   'content-encoding',
   'content-length',
@@ -51,6 +56,7 @@ export function createRequestHead(downstream: DownstreamOptions): RequestHeadOf 
     if (first.projectId !== '') add('x-mibo-key-id', first.keyId);
     add('idempotency-key', idempotencyKeyOf(deliveries, first));
     add('x-request-id', first.requestId);
+    // Of a joined request it is the first one's; the others are found by time and agent.
     add('x-mibo-gateway-request-id', first.gatewayRequestId);
     add('x-api-key', first.forwardKey);
     headers.push(...(first.forwardKey === undefined ? configuredAll : configuredWithoutKey));

@@ -105,7 +105,7 @@ describe('encoding: json', () => {
 });
 
 describe('configured headers', () => {
-  test.each(['Content-Type', 'X-Mibo-Key-Id', 'idempotency-key', 'x-request-id'])(
+  test.each(['Content-Type', 'X-Mibo-Key-Id', 'idempotency-key', 'Transfer-Encoding'])(
     'cannot replace %s',
     (name) => {
       const headers = { [name]: 'mine' };
