@@ -115,8 +115,18 @@ function rootOf(spans: readonly Json[]): Json | undefined {
 
 /** From the earliest start to the latest end; times are Unix nanoseconds, as number or digits. */
 function durationOf(spans: readonly Json[]): number {
-  const times = (name: string) => spans.map((span) => Number(span[name])).filter(Number.isFinite);
+  const times = (name: string) =>
+    spans.map((span) => nanosOf(span[name])).filter((nanos) => Number.isFinite(nanos));
   const [starts, ends] = [times('start_time_unix_nano'), times('end_time_unix_nano')];
   if (starts.length === 0 || ends.length === 0) return 0;
-  return Math.max(0, (Math.max(...ends) - Math.min(...starts)) / 1e6);
+  return Math.max(0, (greatest(ends) + greatest(starts.map((nanos) => -nanos))) / 1e6);
+}
+
+/** Numbers whose digits a double cannot hold come as raw JSON; for a duration they may be rounded. */
+function nanosOf(value: unknown): number {
+  return typeof value === 'object' ? Number(JSON.stringify(value)) : Number(value);
+}
+
+function greatest(numbers: readonly number[]): number {
+  return numbers.reduce((most, number) => Math.max(most, number));
 }

@@ -189,6 +189,14 @@ describe('flat spans', () => {
   });
 });
 
+test('flat spans may write their times as numbers of nanoseconds', async () => {
+  const times =
+    '"start_time_unix_nano":1700000000000000001,"end_time_unix_nano":1700000000900000001';
+  const body = `{"spans":[{"span_id":"s-1","name":"Agent",${times}}]}`;
+  expect((await post({ path: '/public/traces', body })).status).toBe(201);
+  expect(deliveries[0]?.traces[0]?.durationMs).toBeCloseTo(900, 1);
+});
+
 describe('what it refuses', () => {
   const bomb = gzipSync(Buffer.alloc(bodyBytesMax + 1));
   test.each<[string, number, Sending]>([
