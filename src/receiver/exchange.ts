@@ -66,6 +66,8 @@ export class Exchange implements IncomingRequest {
   }
 
   readBody(): Promise<IncomingBody> {
+    // Nobody would end a read that starts behind the answer.
+    if (this.#answered) return Promise.reject(late());
     return new Promise((resolve, reject) => {
       this.#rejectRead = reject;
       this.#wire.readBody(this.#room).then((body) => {
@@ -81,16 +83,19 @@ export class Exchange implements IncomingRequest {
     succeed: (result: Result) => void,
   ): Promise<void> {
     const shared = this.#shared;
+    let claimed = false;
     shared.active += 1;
     try {
       if (shared.stopping) throw stopping();
       const result = await journey(this);
-      // The room is held while anything may still use the bytes, be the answer out already or not.
+      // The room is held while anything may use the bytes, be the deadline's answer out or not.
       this.#room.close();
-      if (this.#claim()) succeed(result);
+      claimed = this.#claim();
+      if (claimed) succeed(result);
     } catch (thrown) {
       this.#room.close();
-      this.refuse(GatewayError.from(thrown));
+      // A result that cannot be written is a fault of ours, and still gets an answer.
+      if (claimed || this.#claim()) this.#refuse(GatewayError.from(thrown));
     } finally {
       shared.active -= 1;
       if (shared.active === 0) shared.onIdle?.();
@@ -98,9 +103,7 @@ export class Exchange implements IncomingRequest {
   }
 
   refuse(error: GatewayError): void {
-    if (!this.#claim()) return;
-    this.#shared.options.observability.refusals.record(error, this);
-    this.#wire.refuse(error);
+    if (this.#claim()) this.#refuse(error);
   }
 
   /** Ends a read that is under way, so that ingest unwinds and names the key; else answers. */
@@ -117,6 +120,11 @@ export class Exchange implements IncomingRequest {
 
   get answered(): boolean {
     return this.#answered;
+  }
+
+  #refuse(error: GatewayError): void {
+    this.#shared.options.observability.refusals.record(error, this);
+    this.#wire.refuse(error);
   }
 
   #claim(): boolean {

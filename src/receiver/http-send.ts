@@ -16,6 +16,8 @@ export type RequestOnWire = {
   readonly shared: Shared;
   /** The client was told to send its body, or never asked. */
   continued: boolean;
+  /** Nothing more can be read from the connection. */
+  broken: boolean;
 };
 
 const restBytesMax = 64 * 1024;
@@ -39,7 +41,7 @@ export function send(
 function sendHttp1(wire: RequestOnWire, answer: Answer, headers: string[]): void {
   const { response } = wire;
   const abandoned = isAbandoned(wire);
-  if (abandoned || wire.shared.stopping) headers.push('Connection', 'close');
+  if (abandoned || wire.broken || wire.shared.stopping) headers.push('Connection', 'close');
   if (answer.reason === undefined) response.writeHead(answer.status, headers);
   else response.writeHead(answer.status, answer.reason, headers);
   if (!abandoned) {
@@ -59,8 +61,8 @@ function sendHttp2({ request, response }: RequestOnWire, answer: Answer, headers
 }
 
 /** Whether more is to come than is worth reading for the connection's sake. */
-function isAbandoned({ request, continued }: RequestOnWire): boolean {
-  if (request.complete) return false;
+function isAbandoned({ request, continued, broken }: RequestOnWire): boolean {
+  if (request.complete || broken) return false;
   const { headers } = request;
   const chunked = headers['transfer-encoding'] !== undefined;
   const declaredBytes = Number(headers['content-length'] ?? 0);

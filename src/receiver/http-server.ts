@@ -44,7 +44,7 @@ const eofFault = 'HPE_INVALID_EOF_STATE';
 export function createHttpServer(shared: Shared): HttpServer {
   const { http } = shared.options;
   /** What a connection is busy with, for faults that Node reports for the connection only. */
-  const underWay = new WeakMap<Duplex, Exchange>();
+  const underWay = new WeakMap<Duplex, HttpCall>();
   const handle = createHandler(shared, underWay);
   const server = createServer({
     headersTimeout: http.readHeaderTimeoutMs,
@@ -57,7 +57,7 @@ export function createHttpServer(shared: Shared): HttpServer {
   // The same handler: it says `100 Continue` itself, once the body is wanted.
   server.on('checkContinue', handle);
   server.on('clientError', (fault: NodeJS.ErrnoException, socket) =>
-    refuseConnection(shared, { fault, socket, exchange: underWay.get(socket) }),
+    refuseConnection(shared, { fault, socket, call: underWay.get(socket) }),
   );
   // It never listens, and the watch over slow heads starts with this event.
   server.emit('listening');
@@ -72,17 +72,17 @@ export function createHttpServer(shared: Shared): HttpServer {
   };
 }
 
-function createHandler(shared: Shared, underWay: WeakMap<Duplex, Exchange>): HttpHandler {
+function createHandler(shared: Shared, underWay: WeakMap<Duplex, HttpCall>): HttpHandler {
   const routeOf = createRoutes(shared.options.tracesApi);
   return (request, response) => {
     const route = routeOf(request.url ?? '/');
-    const wire = { request, response, shared, continued: false };
+    const wire = { request, response, shared, continued: false, broken: false };
     if (route.door === 'health') {
       answerHealth(wire);
       return;
     }
     const call = new HttpCall(wire, route);
-    if (request.httpVersionMajor === 1) underWay.set(request.socket, call.exchange);
+    if (request.httpVersionMajor === 1) underWay.set(request.socket, call);
     call.run();
   };
 }
@@ -154,6 +154,12 @@ class HttpCall {
     return { encoding, ...body };
   }
 
+  /** The connection failed while the request was under way. */
+  breakOff(error: GatewayError): void {
+    this.#wire.broken = true;
+    this.exchange.abort(error);
+  }
+
   refuse(error: GatewayError): void {
     if (this.#route.door === 'traces_api') {
       this.#send(renderTracesApiError(error, this.#wire.shared.options.clock.wallMs()));
@@ -193,14 +199,14 @@ function postOnly(): GatewayError {
 type BrokenConnection = {
   readonly fault: NodeJS.ErrnoException;
   readonly socket: Duplex;
-  readonly exchange: Exchange | undefined;
+  readonly call: HttpCall | undefined;
 };
 
 /** A head that cannot be read, or a body whose framing breaks off. */
-function refuseConnection(shared: Shared, { fault, socket, exchange }: BrokenConnection): void {
+function refuseConnection(shared: Shared, { fault, socket, call }: BrokenConnection): void {
   const error = connectionError(fault);
-  if (exchange !== undefined && !exchange.answered) {
-    exchange.abort(error);
+  if (call !== undefined && !call.exchange.answered) {
+    call.breakOff(error);
     return;
   }
   // A client that hangs up in the middle has nobody left to tell.

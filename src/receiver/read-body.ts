@@ -30,12 +30,27 @@ export function collect<Result>(
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     let over = false;
+    /** Set while the sink waits for room. */
+    let waiting: Promise<void> | undefined;
     function fail(thrown: unknown): void {
       over = true;
       reject(GatewayError.from(thrown));
     }
     function gone(): void {
       if (!over) fail(cutOff());
+    }
+    function resume(): void {
+      waiting = undefined;
+      stream.resume();
+    }
+    function finish(): void {
+      if (over) return;
+      over = true;
+      try {
+        resolve(sink.finish());
+      } catch (thrown) {
+        reject(GatewayError.from(thrown));
+      }
     }
     stream.on('data', (piece: Buffer) => {
       // Once it is over the pieces run dry: whoever answered decides how long to listen on.
@@ -44,25 +59,24 @@ export function collect<Result>(
         const wait = sink.push(piece);
         if (wait === undefined) return;
         stream.pause();
-        wait.then(() => stream.resume(), fail);
+        waiting = wait;
+        wait.then(resume, fail);
       } catch (thrown) {
         fail(thrown);
       }
     });
     stream.on('end', () => {
-      if (over) return;
       // node:http2 says `end` for an upload that was given up, too.
-      if (stream.aborted === true) return gone();
-      over = true;
-      try {
-        resolve(sink.finish());
-      } catch (thrown) {
-        reject(GatewayError.from(thrown));
-      }
+      if (stream.aborted === true) gone();
+      // Pausing holds pieces back, but not the end.
+      else if (waiting === undefined) finish();
+      else waiting.then(finish, fail);
     });
     stream.on('aborted', gone);
     stream.on('error', gone);
-    stream.on('close', gone);
+    stream.on('close', () => {
+      if (waiting === undefined || !stream.readableEnded) gone();
+    });
     if (stream.destroyed) gone();
   });
 }

@@ -112,7 +112,7 @@ export function createReceiver(options: ReceiverOptions): Receiver {
         closed.then(cancel);
       });
       grpc.goAway();
-      await Promise.race([idle(shared), graceOver]);
+      await Promise.race([idle(shared), closed, graceOver]);
       http.closeIdle();
       await Promise.race([closed, graceOver]);
       http.destroy();

@@ -33,7 +33,7 @@ export function renderExport(encoding: Encoding, result: ExportResult): Answer {
 
 export function renderTracesApi(result: TracesApiResult): Answer {
   if (result.kind === 'export') return renderExport(result.encoding, result.result);
-  const headers = ['Content-Type', result.contentType];
+  const headers = ['Content-Type', asciiLine(result.contentType)];
   if (result.warning !== undefined) headers.push('x-mibo-warning', asciiLine(result.warning));
   return { status: result.status, reason: undefined, headers, body: result.body };
 }

@@ -132,7 +132,10 @@ export function frame(message: Buffer, compressed = false): Buffer {
 
 /** One call on its own connection, with the good key unless the headers name another. */
 export function callGrpc(port: number, send: GrpcSend = {}): Promise<GrpcReply> {
-  const session = connectHttp2(`http://127.0.0.1:${port}`);
+  const session = connectHttp2(`http://127.0.0.1:${port}`, {
+    // What a client still has to send counts too, and an answer that finds no room is lost.
+    maxSessionMemory: 1000,
+  });
   const pieces = send.pieces ?? [frame(Buffer.alloc(0))];
   const stream = session.request(
     {

@@ -19,6 +19,7 @@ import {
   mebibyte,
   startReceiver,
   type UnderTest,
+  until,
 } from './receiver-under-test.ts';
 
 let under: UnderTest;
@@ -297,8 +298,3 @@ describe('refusals', () => {
     expect(under.received.length).toBe(0);
   });
 });
-
-/** Turns of the event loop until it holds; the test's own timeout ends a wait in vain. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
-}
