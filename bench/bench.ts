@@ -17,7 +17,7 @@ import { pinningText, startChild } from './child.ts';
 import { createSite } from './gateway-under-test.ts';
 import type { LoadCalls } from './load.ts';
 import { type Bench, measureRow, type Sample } from './measure-row.ts';
-import { failureText, renderReport, walkerText } from './report.ts';
+import { failureText, quietText, renderReport, walkerText } from './report.ts';
 import { type Row, rows } from './rows.ts';
 import type { SinkCalls } from './sink.ts';
 import { type Measured, summarize } from './statistics.ts';
@@ -99,6 +99,10 @@ function progressText(round: string, row: Row, sample: Sample): string {
   return `${round}  ${row.name}: ${verdict}`;
 }
 
+function quoted(argument: string): string {
+  return argument.includes(' ') ? `'${argument}'` : argument;
+}
+
 async function measureWalker(rounds: number): Promise<WalkerResult> {
   const child = startChild<WalkerCalls>('walker.ts', 'server');
   try {
@@ -124,10 +128,13 @@ async function main(): Promise<number> {
   const date = new Date().toISOString().slice(0, 10);
   const walker = walks ? await measureWalker(options.rounds * 4) : undefined;
   const results = await measureAll(options, chosen);
-  console.log(`${resultTable(results)}\n\n${failureText(results)}\n${walkerText(walker)}`);
+  if (results.length > 0) {
+    console.log(`${resultTable(results)}\n\n${quietText(results)}\n\n${failureText(results)}`);
+  }
+  console.log(walkerText(walker));
   if (options.out !== undefined) {
     const { rounds, warmupMs, measureMs } = options;
-    const command = ['npm run bench --', ...process.argv.slice(2)].join(' ');
+    const command = ['npm run bench --', ...process.argv.slice(2).map(quoted)].join(' ');
     const report = { date, command, rounds, warmupMs, measureMs, results, walker };
     writeFileSync(options.out, renderReport(report));
   }

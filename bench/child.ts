@@ -6,7 +6,7 @@ import { join } from 'node:path';
 /** The server under test has a core of its own; load and sink share the other one. */
 export type Role = 'server' | 'load';
 
-const pinned =
+export const pinned =
   availableParallelism() > 1 &&
   spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status === 0;
 
@@ -14,10 +14,13 @@ export const pinningText = pinned
   ? 'the server on core 0; load and sink on core 1 (taskset)'
   : 'none: taskset or a second core is missing, so load, sink and server disturb one another';
 
+const coreOf: Readonly<Record<Role, number>> = { server: 0, load: 1 };
+export const serverCore = coreOf.server;
+
 /** The command line that runs `args` under this Node on the core of `role`. */
 export function pinnedCommand(role: Role, args: readonly string[]): [string, string[]] {
   if (!pinned) return [process.execPath, [...args]];
-  return ['taskset', ['-c', role === 'server' ? '0' : '1', process.execPath, ...args]];
+  return ['taskset', ['-c', String(coreOf[role]), process.execPath, ...args]];
 }
 
 type Functions = Record<string, (...args: never[]) => unknown>;

@@ -1,9 +1,9 @@
 /** One measurement of one row: a fresh server, a warm-up, the measured phase, and the proof. */
-import { type Child, startChild } from './child.ts';
+import { type Child, pinned, serverCore, startChild } from './child.ts';
 import { type RunningGateway, type Site, startGateway } from './gateway-under-test.ts';
 import type { LoadCalls } from './load.ts';
 import type { PhaseResult } from './load-client.ts';
-import { startMeter } from './process-meter.ts';
+import { coreBusySeconds, startMeter } from './process-meter.ts';
 import type { Row } from './rows.ts';
 import type { SinkCalls, SinkCounts } from './sink.ts';
 
@@ -17,6 +17,8 @@ export type Sample = {
   readonly p99Ms: number;
   /** How busy the server kept its core; well below 1 the load was the limit. */
   readonly serverBusy: number;
+  /** The share of the server's core that other processes took meanwhile; 0 where not pinned. */
+  readonly othersBusy: number;
   /** Deliveries that the sink got for 100 requests: below 100 they were joined. */
   readonly deliveriesPerHundred: number;
   /** Why the sample does not count; empty if every span arrived exactly once. */
@@ -41,6 +43,9 @@ type Subject = {
   stop(): Promise<void>;
 };
 
+const warmupPhases = 4;
+/** A server that has so little to do is not waited for any longer. */
+const warmupPhasesMax = 4 * warmupPhases;
 const drainWaitMs = 20_000;
 const pollMs = 10;
 
@@ -80,16 +85,20 @@ async function measureSubject(bench: Bench, row: Row, subject: Subject): Promise
     port: subject.port,
     apiKey: row.mode === 'none' ? '' : apiKey,
   });
-  const warmup = await load.call('run', bench.warmupMs);
-  const before = await drained(subject, warmup.acceptedSpans);
+  const warmup = await warmUp(bench, subject);
+  const warmupSpans = warmup.reduce((sum, { acceptedSpans }) => sum + acceptedSpans, 0);
+  const before = await drained(subject, warmupSpans);
   const meter = startMeter(subject.pid);
   const beganAtMs = performance.now();
+  const coreBefore = coreBusySeconds(serverCore);
   const phase = await load.call('run', bench.measureMs);
-  const after = await drained(subject, warmup.acceptedSpans + phase.acceptedSpans);
+  const allAccepted = warmupSpans + phase.acceptedSpans;
+  const after = await drained(subject, allAccepted);
   const elapsedSeconds = (performance.now() - beganAtMs) / 1000;
-  const cost = meter.stop();
+  const coreSeconds = coreBusySeconds(serverCore) - coreBefore;
+  const cost = meter.read();
+  meter.stop();
   const spans = after.spans - before.spans;
-  const allAccepted = warmup.acceptedSpans + phase.acceptedSpans;
   return {
     cpuSecondsPerMillionSpans: (cost.cpuSeconds / spans) * 1e6,
     cpuMicrosPerRequest: (cost.cpuSeconds / phase.requests) * 1e6,
@@ -99,13 +108,29 @@ async function measureSubject(bench: Bench, row: Row, subject: Subject): Promise
     p50Ms: phase.p50Ms,
     p99Ms: phase.p99Ms,
     serverBusy: cost.cpuSeconds / elapsedSeconds,
+    othersBusy: pinned ? Math.max(0, coreSeconds - cost.cpuSeconds) / elapsedSeconds : 0,
     deliveriesPerHundred: ((after.requests - before.requests) / phase.requests) * 100,
     faults: [
-      ...faultsOf([warmup, phase], after, allAccepted),
+      ...faultsOf([...warmup, phase], after, allAccepted),
       ...meterFaults(cost.cpuSeconds, cost.cpuSecondsCoarse),
       ...subject.complaints().slice(0, 3),
     ],
   };
+}
+
+/**
+ * Until the server has worked for `warmupMs`, not until the time has passed: on a busy machine it
+ * would be measured before its code is compiled.
+ */
+async function warmUp(bench: Bench, subject: Subject): Promise<PhaseResult[]> {
+  const meter = startMeter(subject.pid);
+  const phases: PhaseResult[] = [];
+  while (phases.length < warmupPhasesMax) {
+    phases.push(await bench.load.call('run', bench.warmupMs / warmupPhases));
+    if (meter.read().cpuSeconds * 1000 >= bench.warmupMs) break;
+  }
+  meter.stop();
+  return phases;
 }
 
 /** Waits until everything that was accepted has arrived; what comes late would falsify the cost. */

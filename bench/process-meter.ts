@@ -1,6 +1,6 @@
 /**
  * What a process costs, from Linux's /proc: CPU of every thread in nanoseconds, and the most memory
- * that it ever held.
+ * that it ever held. And how busy a core was altogether, which tells who else was on it.
  *
  * A thread's schedstat disappears with it, so threads are read again and again while the meter
  * runs; what one used after its last reading is lost. /proc/PID/stat keeps the sum of ended threads
@@ -19,7 +19,13 @@ export type Cost = {
 const samplePeriodMs = 200;
 const ticksPerSecond = 100;
 
-export function startMeter(pid: number): { stop(): Cost } {
+export type Meter = {
+  /** Since the start. */
+  read(): Cost;
+  stop(): void;
+};
+
+export function startMeter(pid: number): Meter {
   const first = new Map<string, number>();
   const last = new Map<string, number>();
   const sample = () => {
@@ -33,8 +39,8 @@ export function startMeter(pid: number): { stop(): Cost } {
   const coarseFirst = processTicks(pid);
   const timer = setInterval(sample, samplePeriodMs);
   return {
-    stop() {
-      clearInterval(timer);
+    stop: () => clearInterval(timer),
+    read() {
       sample();
       let usedNs = 0;
       for (const [thread, atNs] of last) usedNs += atNs - (first.get(thread) ?? 0);
@@ -67,4 +73,16 @@ function processTicks(pid: number): number {
 function rssMaxMib(pid: number): number {
   const found = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(found?.[1]) / 1024;
+}
+
+/** CPU seconds that a core has worked since the machine started, for whomever; 10 ms steps. */
+export function coreBusySeconds(core: number): number {
+  const line = new RegExp(`^cpu${core} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'));
+  // user, nice, system, idle, iowait, irq, softirq, and steal: time of the host's other guests.
+  const [user, nice, system, , , irq, softIrq, steal] = (line?.[1] ?? '').split(' ').map(Number);
+  return sum([user, nice, system, irq, softIrq, steal]) / ticksPerSecond;
+}
+
+function sum(values: readonly (number | undefined)[]): number {
+  return values.reduce<number>((total, value) => total + (value ?? 0), 0);
 }

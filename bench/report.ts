@@ -1,8 +1,8 @@
 /** `docs/performance.md`: what was measured, when, where and how, and what it means. */
 import { cpus, totalmem } from 'node:os';
 import { pinningText } from './child.ts';
-import { type Measured, summarize } from './statistics.ts';
-import { markdownTable, resultTable } from './table.ts';
+import { type Measured, median, summarize } from './statistics.ts';
+import { markdownTable, percent, resultTable } from './table.ts';
 import type { WalkerResult } from './walker.ts';
 
 export type Report = {
@@ -36,6 +36,7 @@ not this text.
 - ${machineText()}
 - Node ${process.versions.node}
 - Pinning: ${pinningText}.
+- ${quietText(report.results)}
 
 ## Results
 
@@ -55,6 +56,19 @@ function machineText(): string {
   const cores = cpus();
   const memoryGib = (totalmem() / 1024 ** 3).toFixed(1);
   return `${cores.length} cores, ${cores[0]?.model ?? 'unknown'}, ${memoryGib} GiB of memory`;
+}
+
+/** Above this other work on the machine shows in the numbers. */
+const quietShareMax = 0.05;
+
+export function quietText(results: readonly Measured[]): string {
+  const share = median(results.map((measured) => summarize(measured).othersBusy));
+  const text = `Other processes used ${percent(share)} of the server's core (median of the rows)`;
+  if (share <= quietShareMax) return `${text}: the machine was quiet.`;
+  return (
+    `**${text}: the machine was busy.** Caches and clock speed were shared, so the CPU columns are ` +
+    'too high, and rates and latencies say nothing. Run it again on a quiet machine.'
+  );
 }
 
 export function failureText(results: readonly Measured[]): string {
@@ -99,8 +113,8 @@ function methodText({ rounds, warmupMs, measureMs }: Report): string {
 
 - The gateway is the real process, \`bin/mibo-gateway.js start\`, with keys made by its own commands in
   SQLite; each measurement of a row starts a fresh one. ${rounds} interleaved round(s): all rows once,
-  then all rows again. Per row ${warmupMs} ms of warm-up and ${measureMs} ms measured; the table has
-  medians, the range is that of the rounds, RSS is the highest of all rounds.
+  then all rows again. Per row a warm-up of ${warmupMs} ms of the server's CPU time, then ${measureMs} ms
+  measured; the table has medians, the range is that of the rounds, RSS is the highest of all rounds.
 - CPU is that of the whole process, all threads, garbage collection and compiler included: the sum over
   \`/proc/PID/task/*/schedstat\`, from before the first measured request until the last span has arrived
   at the sink. It is checked against \`/proc/PID/stat\`; a row in which they differ fails.
@@ -118,7 +132,8 @@ function methodText({ rounds, warmupMs, measureMs }: Report): string {
 - \`sink-alone\` is the load against a bare \`node:http\` server that only counts: what reading the
   requests costs any server on this Node. \`stamped\` has a key for one agent and no attribute, so that
   the gateway writes the agent into each body. \`server busy\` is the share of its core that the server
-  used; well below 100 % the load or the sink was the limit, which leaves the CPU columns valid.
+  used; well below 100 % the load or the sink was the limit, which leaves the CPU columns valid. What
+  others did on the same core stands beside it.
 `;
 }
 

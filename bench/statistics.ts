@@ -31,6 +31,7 @@ export function summarize({ samples }: Measured): Summary {
     p50Ms: of((sample) => sample.p50Ms),
     p99Ms: of((sample) => sample.p99Ms),
     serverBusy: of((sample) => sample.serverBusy),
+    othersBusy: of((sample) => sample.othersBusy),
     deliveriesPerHundred: of((sample) => sample.deliveriesPerHundred),
     cpuRange: [Math.min(...cpu), Math.max(...cpu)],
     faults: [...new Set(samples.flatMap((sample) => sample.faults))],

@@ -12,6 +12,7 @@ const heads = [
   'p50 ms',
   'p99 ms',
   'server busy',
+  'others on its core',
   'deliveries / 100 requests',
 ];
 
@@ -34,9 +35,14 @@ function cells(measured: Measured): string[] {
     summary.rssMaxMib.toFixed(0),
     summary.p50Ms.toFixed(1),
     summary.p99Ms.toFixed(1),
-    `${(summary.serverBusy * 100).toFixed(0)} %`,
+    percent(summary.serverBusy),
+    percent(summary.othersBusy),
     summary.deliveriesPerHundred.toFixed(0),
   ];
+}
+
+export function percent(share: number): string {
+  return `${(share * 100).toFixed(0)} %`;
 }
 
 function grouped(value: number): string {
