@@ -34,6 +34,7 @@ export async function run(script, args, options = { dev: false }) {
     installMissing(options);
     const node = findNode();
     const path = join(root, script);
+    endWithNpm();
     if (node !== process.execPath) return runChild(node, [path, ...args]);
     process.argv = [node, path, ...args];
     await import(pathToFileURL(path).href);
@@ -168,6 +169,21 @@ function findNode() {
     `install Node ${nodeMajorMin} or newer: this is ${process.version}, and npm has no Node ` +
       `package for ${process.platform}-${process.arch}`,
   );
+}
+
+/**
+ * npm ends its shell when it is asked to stop, and a shell passes no signals on: without this the
+ * gateway would stay behind and keep the ports.
+ */
+function endWithNpm() {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    process.kill(process.pid, 'SIGTERM');
+  }, 250);
+  timer.unref();
 }
 
 /**

@@ -76,6 +76,7 @@ if (command !== 'wait') say(how);
 if (command === 'exit') process.exit(Number(rest[0]));
 if (command === 'die') process.kill(process.pid, 'SIGKILL');
 if (command === 'read') for await (const chunk of process.stdin) say({ read: String(chunk) });
+if (command === 'hang') setInterval(() => {}, 1000);
 if (command === 'wait') {
   let signals = 0;
   process.on('SIGTERM', () => say({ signals: ++signals }));
@@ -280,6 +281,18 @@ describe.each(nodes)('under Node $major', (node) => {
   test('standard input reaches it', async () => {
     const { lines } = await ended(launch(node, ['read']), 'a key');
     expect(lines[1]).toEqual({ read: 'a key' });
+  });
+
+  test('it ends with the shell of npm, which passes no signals on', async () => {
+    const command = `"${node.path}" "${join(root, 'bin/mibo-gateway.js')}" hang; true`;
+    const env = { ...process.env, npm_lifecycle_event: 'start' };
+    const shell = spawn('sh', ['-c', command], { cwd: root, env });
+    children.push(shell);
+    // The pipes close once everything behind the shell is gone as well.
+    const end = ended(shell);
+    await nextLine(shell);
+    shell.kill('SIGTERM');
+    expect(await end).toMatchObject({ signal: 'SIGTERM', stderr: '' });
   });
 
   test('a signal reaches it', async () => {
