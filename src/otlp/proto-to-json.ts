@@ -110,7 +110,8 @@ function clearOthers(message: Message, field: Field, into: JsonMessage): void {
 /** Defaults are left out, except in a oneof, where they say which member is set. */
 function isDefault(field: Field, value: unknown): boolean {
   if (field.repeated || field.oneOf.length > 0) return false;
-  return value === '' || value === 0 || value === '0' || value === false;
+  // A 64-bit zero is the text 0; a name may be that too.
+  return value === (field.kind === 'fixed64' ? '0' : '') || value === 0 || value === false;
 }
 
 function jsonDouble(value: number): unknown {

@@ -56,7 +56,9 @@ function readMessage(name: string): Buffer | undefined {
   const body = readFileSync(join(directory, name, 'body.bin'));
   const request = readFileSync(join(directory, name, 'request.json'), 'utf8');
   const isGrpc = request.includes('TraceService/Export');
-  if (isGrpc) return body[0] === 1 ? inflate(body.subarray(5)) : body.subarray(5);
+  if (isGrpc && body[0] === 0) return body.subarray(5);
+  // Compressed without saying how: gRPC itself refuses that, before there is a message.
+  if (isGrpc) return request.includes('"grpc-encoding"') ? inflate(body.subarray(5)) : undefined;
   return /"content-encoding"/i.test(request) ? inflate(body) : body;
 }
 
