@@ -35,18 +35,20 @@ export function gatewayListeners(config: Config, ports?: GatewayPorts): Listener
  * another gateway running corrects the command once and not four times.
  */
 export async function requireOpenable(listeners: readonly Listener[]): Promise<void> {
-  const reasons = await Promise.all(listeners.map(whyNot));
+  const faults = await Promise.all(listeners.map(listenFault));
   const taken = listeners.flatMap((listener, index) => {
-    const reason = reasons[index];
-    return reason === undefined ? [] : [{ ...listener, reason }];
+    const fault = faults[index];
+    return fault === undefined ? [] : [{ ...listener, fault }];
   });
   if (taken.length === 0) return;
-  const options = taken.map((listener) => listener.option(freeLooking(listener)));
+  const options = taken.map((listener) => listener.option(otherAddress(listener)));
   throw new Refusal(
     [
       'choose other addresses: add to the command, or after `npm start --`, for example',
       `  ${options.join(' ')}`,
-      ...taken.map((each) => `  ${each.name} cannot listen at ${written(each)}: ${each.reason}`),
+      ...taken.map(({ name, fault, ...at }) => {
+        return `  ${name} cannot listen at ${written(at)}: ${reasons[fault] ?? fault}`;
+      }),
     ].join('\n'),
   );
 }
@@ -58,17 +60,17 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTFOUND: 'no such host is known',
 };
 
-function whyNot({ host, port }: Endpoint): Promise<string | undefined> {
+/** The code of the error, or undefined where the port opens. */
+function listenFault({ host, port }: Endpoint): Promise<string | undefined> {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => {
-      resolve(reasons[error.code ?? ''] ?? error.message);
-    });
+    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     probe.listen({ host, port }, () => probe.close(() => resolve(undefined)));
   });
 }
 
-/** 4318 → 5318; never a privileged or an impossible port. */
-function freeLooking({ host, port }: Endpoint): Endpoint {
+/** Where it is the port: 4318 → 5318, never a privileged or an impossible one. Else the host. */
+function otherAddress({ host, port, fault }: Endpoint & { readonly fault: string }): Endpoint {
+  if (fault !== 'EADDRINUSE' && fault !== 'EACCES') return { host: '127.0.0.1', port };
   return { host, port: port + 1000 > 65_535 ? port - 1000 : Math.max(port + 1000, 1024) };
 }
