@@ -28,15 +28,18 @@ export function jsonValueToProto(value: unknown): Buffer {
     throw thrown;
   }
   refuseOtherSignals(value);
-  // protobufjs hands out slices of a shared pool; a request's body outlives the call.
-  return Buffer.from(transcoder.writer.finish());
+  const { buffer, byteOffset, byteLength } = transcoder.writer.finish();
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
+
+const pathCharsMax = 200;
 
 function refusal(path: readonly (string | number)[], what: string): GatewayError {
   const named = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
-  const shown = named.slice(1) || 'the body';
-  return new GatewayError('malformed', `send OTLP/JSON: ${shown} ${what}`, {
-    details: [{ location: 'body', msg: what, path: named.slice(1), type: 'field' }],
+  // Of what nests without end the reason has to stay in sight.
+  const shown = named.length > pathCharsMax ? `${named.slice(1, pathCharsMax)}…` : named.slice(1);
+  return new GatewayError('malformed', `send OTLP/JSON: ${shown || 'the body'} ${what}`, {
+    details: [{ location: 'body', msg: what, path: shown, type: 'field' }],
   });
 }
 

@@ -1,4 +1,4 @@
-/** Bodies that go wrong in the ways that bodies do: cut, flipped, spliced, and hostile on purpose. */
+/** Bodies that go wrong as bodies do: cut, flipped, spliced, and hostile on purpose. */
 import type { SeededRandom } from './seeded-random.ts';
 
 type Mutate = (body: Buffer, random: SeededRandom, corpus: readonly Buffer[]) => Buffer;

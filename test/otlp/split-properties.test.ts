@@ -1,4 +1,4 @@
-/** Random exports, encoded by protobufjs: what comes out decodes to what went in, sorted by agent. */
+/** Random exports: what comes out decodes to what went in, sorted by agent. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { jsonToProto, protoToJson, splitByAgent, walkExport } from '../../src/otlp/otlp.ts';
