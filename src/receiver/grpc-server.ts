@@ -27,7 +27,6 @@ export type GrpcServer = {
   readonly server: Http2Server;
   /** GOAWAY to all: calls on their way are still answered, then each connection ends itself. */
   goAway(): void;
-  destroy(): void;
 };
 
 /** What all connections share. */
@@ -67,9 +66,6 @@ export function createGrpcServer(shared: Shared, http: HttpHandler): GrpcServer 
     goAway() {
       served.health.stop();
       for (const session of sessions) session.close();
-    },
-    destroy() {
-      for (const session of sessions) session.destroy();
     },
   };
 }

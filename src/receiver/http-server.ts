@@ -32,7 +32,8 @@ export type HttpServer = {
   readonly server: Server;
   readonly handle: HttpHandler;
   closeIdle(): void;
-  destroy(): void;
+  /** Ends the watch over slow heads; the connections are others' to close. */
+  close(): void;
 };
 
 /** Longer than exporters pause between batches, so that they do not run into a closing socket. */
@@ -65,10 +66,7 @@ export function createHttpServer(shared: Shared): HttpServer {
     server,
     handle,
     closeIdle: () => server.closeIdleConnections(),
-    destroy() {
-      server.closeAllConnections();
-      server.close();
-    },
+    close: () => server.close(),
   };
 }
 

@@ -148,9 +148,11 @@ function trailing({ label }: Method): GatewayError {
 }
 
 function faultOf(thrown: unknown, { label }: Method): GatewayError {
-  if (thrown instanceof GatewayError) return thrown;
+  const code = String(codeOf(thrown));
+  // Anything else is no word of zlib's about the bytes.
+  if (!/^(Z_|ZSTD_)/.test(code)) return GatewayError.from(thrown);
   const hint =
-    codeOf(thrown) === 'Z_BUF_ERROR'
+    code === 'Z_BUF_ERROR'
       ? `send the whole body: Content-Encoding ${label}, but the body is cut off`
       : `send a body that is ${label} or drop Content-Encoding: the bytes are not valid ${label}`;
   return new GatewayError('malformed', hint, { cause: thrown });

@@ -12,6 +12,8 @@ export type Listener = {
   listen(): Promise<number>;
   /** Accepts no more; resolves when the last connection has ended. */
   close(): Promise<void>;
+  /** Cuts every connection off. */
+  destroy(): void;
 };
 
 export type ListenerOptions = {
@@ -27,9 +29,12 @@ export type ListenerOptions = {
 const prefaceStart = 'PRI';
 
 export function createListener(options: ListenerOptions): Listener {
+  const open = new Set<Socket>();
   /** Connections of which nothing has been read yet. */
   const silent = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
     silent.add(socket);
     const cancel = options.clock.after(options.firstByteTimeoutMs, () => socket.destroy());
     socket.on('error', ignore);
@@ -80,6 +85,9 @@ export function createListener(options: ListenerOptions): Listener {
         server.close(() => resolve());
         for (const socket of silent) socket.destroy();
       }),
+    destroy() {
+      for (const socket of open) socket.destroy();
+    },
   };
 }
 

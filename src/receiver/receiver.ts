@@ -115,9 +115,10 @@ export function createReceiver(options: ReceiverOptions): Receiver {
       await Promise.race([idle(shared), closed, graceOver]);
       http.closeIdle();
       await Promise.race([closed, graceOver]);
-      http.destroy();
-      grpc.destroy();
+      grpcListener.destroy();
+      httpListener.destroy();
       await closed;
+      http.close();
     },
   };
 }
