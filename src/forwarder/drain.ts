@@ -1,5 +1,6 @@
 /**
- * Queue → downstream: takes as long as a slot is free and a lane is ready. Woken by the queue and by slots that become free; never polls.
+ * Queue → downstream: takes as long as a slot is free and a lane is ready. Woken by the queue and
+ * by slots that become free; never polls.
  */
 import type { Queue } from '../queue/queue.ts';
 import { createBreaker } from './breaker.ts';
