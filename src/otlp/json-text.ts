@@ -32,8 +32,8 @@ export function isJsonObject(value: unknown): value is JsonObject {
 const jsonDepthMax = 400;
 
 /**
- * Whether a number stands in the text that `JSON.parse` might not hold: 16 digits, or an exponent of
- * three. Digits inside of strings may look alike; then the slow way is taken in vain.
+ * Whether a number stands in the text that `JSON.parse` might not hold: 16 digits, or a 3-digit
+ * exponent. Digits inside of strings may look alike; then the slow way is taken in vain.
  */
 const perhapsLossy = /[[:,]\s*-?\d(?:\d{15}|[\d.]*[eE]\+?\d{3})/;
 

@@ -1,8 +1,9 @@
 /**
- * OTLP/JSON → protobuf (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding), driven by
- * the schema. Reads what real clients write, which is more than the specification allows: ids in
- * base64, enums by name, snake_case names, integers as numbers or texts, integers beyond 64 bits
- * (as doubles), null for what is not there. Unknown fields are ignored.
+ * OTLP/JSON → protobuf, driven by the schema
+ * (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). Reads what real clients
+ * write, which is more than the specification allows: ids in base64, enums by name, snake_case names,
+ * integers as numbers or texts, integers beyond 64 bits (as doubles), null for what is not there.
+ * Unknown fields are ignored.
  */
 import protobuf from 'protobufjs';
 import { GatewayError } from '../core/errors.ts';
@@ -65,7 +66,7 @@ class Transcoder {
   /** Where in the body the transcoder is, for the hint of a refusal. */
   readonly path: (string | number)[] = [];
   private depth = 0;
-  /** The values of the messages that are being written, one list per depth, used again and again. */
+  /** The values of the messages that are being written: one list per depth, used over and over. */
   private readonly values: unknown[][] = [];
 
   message(message: Message, value: unknown): void {

@@ -38,7 +38,7 @@ function fixBySignal(message: Buffer): string | undefined {
 
 function fixFor(name: SignalName): string {
   const { cure } = signals[name];
-  return `${cure}, or send ${name} to an endpoint that takes them: this body holds ${name}, not traces`;
+  return `${cure}, or send ${name} elsewhere: this body holds ${name}, not traces`;
 }
 
 /** A body of another signal; `why` says how it shows. */
@@ -72,8 +72,8 @@ function describeSpan(message: Buffer, spanAt: number): { path: string; wrong: s
     eachOf(message, { range: resource, tag: scopeSpansTag }, (scope, scopeIndex) =>
       eachOf(message, { range: scope, tag: spanTag }, (span, spanIndex) => {
         if (span.start !== spanAt || described.path !== '') return;
-        const path = `resourceSpans[${resourceIndex}].scopeSpans[${scopeIndex}].spans[${spanIndex}]`;
-        described = { path, wrong: wrongIds(message, span) };
+        const scopePath = `resourceSpans[${resourceIndex}].scopeSpans[${scopeIndex}]`;
+        described = { path: `${scopePath}.spans[${spanIndex}]`, wrong: wrongIds(message, span) };
       }),
     ),
   );

@@ -28,9 +28,9 @@ type OpenShare = { items: number; readonly pieces: Pieces; readonly stamp: Stamp
 const sharedUnknownBytesMax = 64 * 1024;
 
 /**
- * `agentOf[i]` is the agent of `walked.resources[i]`: undefined leaves it out, '' keeps it as it is,
- * and any other leaves with exactly one attribute that holds the agent. Shares stand in the order of
- * their first resource. Top-level fields that nothing here knows are kept in every share.
+ * `agentOf[i]` is the agent of `walked.resources[i]`: undefined leaves it out, '' keeps it as it
+ * is, and any other makes it leave with exactly one attribute that holds the agent. Shares stand in
+ * the order of their first resource. Unknown top-level fields are kept in every share.
  */
 // biome-ignore lint/complexity/useMaxParams: the four parts are the contract of this door.
 export function splitByAgent(

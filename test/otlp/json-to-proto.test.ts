@@ -166,6 +166,7 @@ describe('what real clients write beyond the specification is read:', () => {
     ['{"doubleValue":null}', {}],
     ['{"stringValue":null,"boolValue":false}', { boolValue: false }],
     ['{"stringValue":"a","boolValue":true}', { boolValue: true }],
+    ['{"boolValue":true,"stringValue":"a"}', { stringValue: 'a' }],
     ['{"arrayValue":{}}', { arrayValue: {} }],
     ['{"arrayValue":{"values":[{},null]}}', { arrayValue: { values: [{}, {}] } }],
     ['{"kvlistValue":{"values":[{"key":"a"}]}}', { kvlistValue: { values: [{ key: 'a' }] } }],

@@ -91,8 +91,11 @@ describe("protobuf's merge rules hold:", () => {
   });
 });
 
-test('bytes that are no export are refused', () => {
-  expect(() => protoToJson(Buffer.from([0x0a, 0x05]))).toThrowError(
-    expect.objectContaining({ kind: 'malformed' }),
-  );
+test('bytes that are no export are refused, and so are bottomless ones', () => {
+  const malformed = expect.objectContaining({ kind: 'malformed' });
+  expect(() => protoToJson(Buffer.from([0x0a, 0x05]))).toThrowError(malformed);
+  let value: Buffer = Buffer.alloc(0);
+  for (let count = 0; count < 20_000; count += 1) value = field(5, field(1, value));
+  const bottomless = resourceSpans(resource(field(1, field(2, value))));
+  expect(() => protoToJson(bottomless)).toThrowError(malformed);
 });

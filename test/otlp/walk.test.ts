@@ -37,6 +37,15 @@ function hint(message: Buffer): string {
   return error.hint;
 }
 
+function accepts(read: () => unknown): boolean {
+  try {
+    read();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 describe('a well-formed body', () => {
   test('of 0 bytes is an empty request', () => {
     expect(walk(Buffer.alloc(0))).toMatchObject({ resources: [], items: 0 });
@@ -162,6 +171,23 @@ describe('nesting', () => {
     expect(hint(nested(101))).toContain('messages are nested too deep');
   });
 
+  test.each([
+    ['nothing', Buffer.alloc(0)],
+    ['a string', field(1, 'a')],
+    ['an integer', Buffer.concat([tag(3, 0), varint(7)])],
+    ['an unknown field', field(50)],
+  ])('is judged as protobufjs does wherever maps and lists end in %s', (_name, leaf) => {
+    for (const lists of [0, 1, 2]) {
+      for (const maps of [29, 30, 31, 32, 33]) {
+        let value: Buffer = leaf;
+        for (let count = 0; count < maps; count += 1) value = field(6, field(1, field(2, value)));
+        for (let count = 0; count < lists; count += 1) value = field(5, field(1, value));
+        const message = requestWith(field(9, field(2, value)));
+        expect(accepts(() => walk(message))).toBe(accepts(() => requestType.decode(message)));
+      }
+    }
+  });
+
   test('of groups is refused too', () => {
     const open = Array.from({ length: 200_000 }, () => tag(50, 3));
     expect(hint(Buffer.concat(open))).toContain('groups are nested too deep');
@@ -249,6 +275,11 @@ describe('a hostile body', () => {
     const before = process.memoryUsage().heapUsed;
     expect(walk(many)).toMatchObject({ resources: [], items: 0, hasIgnored: true });
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(20_000_000);
+  });
+
+  test('of millions of unknown fields costs no memory', () => {
+    const many = Buffer.alloc(4_000_000, Buffer.from([0x78, 0x00]));
+    expect(walk(many).unknownRanges).toEqual([0, 4_000_000]);
   });
 
   test('cannot make the hint longer than it may be', () => {
