@@ -139,7 +139,7 @@ function readCounts(text: string): Counts {
   const pattern = /^mibo_gateway_items_total\{outcome="(\w+)",reason="(\w+)"\} (\d+)$/gm;
   for (const [, outcome, reason = '', count] of text.matchAll(pattern)) {
     if (outcome === 'delivered') delivered += Number(count);
-    if (outcome === 'dropped') dropped[reason] = Number(count);
+    if (outcome === 'dropped' && count !== '0') dropped[reason] = Number(count);
   }
   return { delivered, dropped };
 }
