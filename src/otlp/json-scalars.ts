@@ -17,7 +17,7 @@ export function misfit(expected: string, value: unknown): JsonFault {
 }
 
 function describe(value: unknown): string {
-  if (typeof value === 'string') return `a text of ${value.length} characters`;
+  if (typeof value === 'string') return `a string of ${value.length} characters`;
   if (typeof value === 'number' || isRawJSON(value)) return 'a number';
   if (Array.isArray(value)) return 'a list';
   return typeof value === 'object' && value !== null ? 'an object' : String(value);
@@ -34,7 +34,7 @@ type Write = (writer: Writer, field: Field, value: unknown) => void;
 
 const writers: Readonly<Record<Exclude<FieldKind, 'message'>, Write>> = {
   string: (writer, field, value) => {
-    if (typeof value !== 'string') throw misfit('a text', value);
+    if (typeof value !== 'string') throw misfit('a string', value);
     // A lone surrogate has no UTF-8, and a single one would make the whole message unreadable.
     if (value !== '' || hasPresence(field)) tagged(writer, field).string(value.toWellFormed());
   },

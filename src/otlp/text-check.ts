@@ -19,7 +19,7 @@ export class TextCheck {
     this.bytes = bytes;
     const { buffer } = bytes;
     // Of the whole underlying memory: a message may start at any byte, words only at every fourth.
-    this.words = new Uint32Array(buffer, 0, buffer.byteLength >> 2);
+    this.words = new Uint32Array(buffer, 0, Math.trunc(buffer.byteLength / 4));
   }
 
   /** Texts have to be asked for in their order. */

@@ -66,9 +66,9 @@ describe('ids', () => {
   });
 
   test.each([
-    [{ traceId: 'abc' }, 'traceId should be 32 hex digits, but is a text of 3 characters'],
+    [{ traceId: 'abc' }, 'traceId should be 32 hex digits, but is a string of 3 characters'],
     [{ traceId: `${ids.traceId.slice(1)}x` }, 'traceId should be 32 hex digits'],
-    [{ spanId: ids.traceId }, 'spanId should be 16 hex digits, but is a text of 32 characters'],
+    [{ spanId: ids.traceId }, 'spanId should be 16 hex digits, but is a string of 32 characters'],
     [{ spanId: 12 }, 'spanId should be 16 hex digits, but is a number'],
     [{ parentSpanId: 'abc' }, 'parentSpanId should be 16 hex digits'],
     [{ links: [{ traceId: 'abc' }] }, 'links[0].traceId should be 32 hex digits'],
@@ -121,7 +121,7 @@ describe('numbers', () => {
 
   test.each([
     [{ startTimeUnixNano: -1 }, 'should be a whole number from 0 to 18446744073709551615'],
-    [{ startTimeUnixNano: 'soon' }, 'should be a whole number, but is a text of 4 characters'],
+    [{ startTimeUnixNano: 'soon' }, 'should be a whole number, but is a string of 4 characters'],
     [{ startTimeUnixNano: 1.5 }, 'should be a whole number, but is a number'],
     [{ flags: 2 ** 32 }, 'should be a whole number from 0 to 4294967295'],
     [{ droppedLinksCount: {} }, 'should be a whole number, but is an object'],
@@ -194,12 +194,12 @@ describe('a body is refused', () => {
   test.each([
     ['[]', 'the body should be an object, but is a list'],
     ['null', 'the body should be an object, but is null'],
-    ['"x"', 'the body should be an object, but is a text of 1 characters'],
+    ['"x"', 'the body should be an object, but is a string of 1 characters'],
     ['12345678901234567890', 'the body should be an object, but is a number'],
     ['{"resourceSpans":{}}', 'resourceSpans should be a list, but is an object'],
     ['{"resourceSpans":[1]}', 'resourceSpans[0] should be an object, but is a number'],
     ['{"resourceSpans":[{},{"resource":[]}]}', 'resourceSpans[1].resource should be an object'],
-    ['{"resourceSpans":[{"schemaUrl":1}]}', 'resourceSpans[0].schemaUrl should be a text'],
+    ['{"resourceSpans":[{"schemaUrl":1}]}', 'resourceSpans[0].schemaUrl should be a string'],
   ])('by the path of what is wrong: %s', (text, what) => {
     const error = refusal(text);
     expect(error.hint).toContain(`send OTLP/JSON: ${what}`);
