@@ -3,7 +3,7 @@
  * every label value is from a closed set.
  */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { DropReason } from '../core/delivery.ts';
+import { type DropReason, dropReasons } from '../core/delivery.ts';
 import type { ErrorKind } from '../core/errors.ts';
 
 /**
@@ -44,6 +44,8 @@ export function createMetrics(): Metrics {
     labelNames: ['outcome', 'reason'],
     registers,
   });
+  // There from the start, so that the first loss is a rise from 0, which an alarm can see.
+  for (const reason of dropReasons) items.inc({ outcome: 'dropped', reason }, 0);
   const attempts = new Histogram({
     name: 'mibo_gateway_downstream_request_duration_seconds',
     help: 'Duration of one attempt to send to the downstream, by status (0: no answer).',

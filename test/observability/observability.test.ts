@@ -1,6 +1,7 @@
 /** What the gateway says about itself: bounded logs, counters, health. */
 import { get } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
+import { dropReasons } from '../../src/core/delivery.ts';
 import { GatewayError } from '../../src/core/errors.ts';
 import {
   createHealth,
@@ -73,6 +74,13 @@ describe('counters', () => {
     );
     expect(text).not.toContain('malformed');
   });
+});
+
+test('reasons for a loss are there from the start, so that an alarm sees the first one', async () => {
+  const text = await createObservability({ level: 'silent' }).metrics.text();
+  for (const reason of dropReasons) {
+    expect(text).toContain(`mibo_gateway_items_total{outcome="dropped",reason="${reason}"} 0`);
+  }
 });
 
 describe('the health listener', () => {
