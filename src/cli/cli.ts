@@ -9,9 +9,10 @@
  *
  * Does not end the process, and takes the outside world (streams, environment, signals) as `Io`.
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
-import packageJson from '../../package.json' with { type: 'json' };
-import { RegistryError } from '../auth/auth.ts';
+import { maskKey, RegistryError } from '../auth/auth.ts';
 import { ConfigError } from '../config/config.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createObservability } from '../observability/observability.ts';
@@ -41,7 +42,7 @@ export async function runCli(args: readonly string[], io: Io): Promise<ExitCode>
     }
     const words = wordsOf(fault);
     if (words === undefined) throw fault;
-    io.stderr.write(`${words}\n`);
+    io.stderr.write(`${withoutKeys(words)}\n`);
     return exitCodes.refused;
   }
 }
@@ -54,12 +55,12 @@ export function logCrash(fault: unknown): void {
 function buildProgram(io: Io): Command {
   const program = new Command('mibo-gateway')
     .description('OpenTelemetry gateway for AI agents: OTLP in, one agent per delivery out.')
-    .version(packageJson.version, '--version')
+    .version(ownVersion(), '--version')
     .exitOverride()
     .showHelpAfterError('(add --help for what can be written here)')
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
-      writeErr: (text) => void io.stderr.write(text),
+      writeErr: (text) => void io.stderr.write(withoutKeys(text)),
     });
   addRunCommands(program, io);
   addConfigCommands(program, io);
@@ -78,4 +79,14 @@ function wordsOf(fault: unknown): string | undefined {
   }
   const known = fault instanceof Refusal || fault instanceof RegistryError;
   return known ? fault.message : undefined;
+}
+
+/** A key that was written where something else belongs is not repeated into logs of a terminal. */
+function withoutKeys(text: string): string {
+  return text.replace(/mibo_[\w-]{8,}/g, maskKey);
+}
+
+function ownVersion(): string {
+  const path = join(import.meta.dirname, '..', '..', 'package.json');
+  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
 }

@@ -1,9 +1,9 @@
 /**
  * The demo of `dev`: a project with two agents, a key of one agent and a key of the whole project.
  *
- * The store shows a key once, but whoever restarts the demo wants to paste its lines again. So these
- * two keys, and no others, are kept in a file that only its owner can read. What is missing, such
- * as a demo key that was revoked, is made anew.
+ * The store shows a key once, but whoever restarts the demo wants to paste its lines again. So
+ * these two keys, and no others, are kept in a file that only its owner can read. What is missing,
+ * such as a demo key that was revoked, is made anew.
  */
 
 import { hash } from 'node:crypto';
@@ -89,7 +89,7 @@ function readKeys(path: string): ReadonlyMap<string, string> {
 
 function writeKeys(path: string, keys: Pick<Demo, 'supportKey' | 'projectKey'>): void {
   const text = [
-    '# The demo keys of `npm start`, for `source`; safe to delete: then the next start makes new ones.',
+    '# The demo keys of `npm start`, for `source`. Once deleted, the next start makes new ones.',
     `export ${supportVariable}=${keys.supportKey}`,
     `export ${projectVariable}=${keys.projectKey}`,
     '',

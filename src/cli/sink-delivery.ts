@@ -122,7 +122,7 @@ function durationOf(spans: readonly Json[]): number {
   return Math.max(0, (greatest(ends) + greatest(starts.map((nanos) => -nanos))) / 1e6);
 }
 
-/** Numbers whose digits a double cannot hold come as raw JSON; for a duration they may be rounded. */
+/** Numbers whose digits a double cannot hold come as raw JSON; a duration may be rounded. */
 function nanosOf(value: unknown): number {
   return typeof value === 'object' ? Number(JSON.stringify(value)) : Number(value);
 }

@@ -178,6 +178,19 @@ describe('keys', () => {
   }
 });
 
+test.each([
+  ['keys', 'show'],
+  ['keys', 'revoke'],
+  ['agents', 'list', '--project'],
+  ['keys', 'create', '--project', 'Acme', '--name', 'x', '--expires'],
+  ['no-such-command'],
+])('%s %s: a key given by mistake is not repeated', async (...args) => {
+  const key = 'mibo_this-is-a-key-and-belongs-nowhere';
+  const { code, stdout, stderr } = await desk.registry(...args, key);
+  expect(code).not.toBe(0);
+  expect(stdout + stderr).not.toContain(key);
+});
+
 describe('wrong usage', () => {
   test.each([
     [['keys', 'create', '--name', 'x'], '--project'],

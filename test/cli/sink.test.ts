@@ -243,7 +243,7 @@ describe('lines', () => {
   });
 });
 
-test('the command prints a line and keeps a record for each delivery, until it is stopped', async () => {
+test('the command prints a line and keeps a record for each delivery', async () => {
   const desk = createDesk();
   const file = join(desk.folder, 'deliveries.jsonl');
   const stop = Promise.withResolvers<string>();

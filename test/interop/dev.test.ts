@@ -42,7 +42,7 @@ describe('what is printed', () => {
     expect(third?.OTEL_RESOURCE_ATTRIBUTES).toBe(`mibo.platform_id=${salesBot.id}`);
   });
 
-  test('can be pasted as a whole: the curl command is answered, its trace is one line', async () => {
+  test('can be pasted whole: the curl command is answered, its trace is one line', async () => {
     const script = `set -e\n${dev.stdout()}`;
     const answer = JSON.parse(execFileSync('bash', ['-c', script], { encoding: 'utf8' }));
     expect(answer).toMatchObject({ success: true, data: { id: expect.any(String) } });

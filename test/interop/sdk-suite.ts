@@ -1,6 +1,6 @@
 /**
- * What a user of any SDK relies on, once for each SDK: the spans of an app that knows nothing of the
- * gateway arrive, all of them, for the right agent; and what must not arrive does not.
+ * What a user of any SDK relies on, once for each SDK: the spans of an app that knows nothing of
+ * the gateway arrive, all of them, for the right agent; and what must not arrive does not.
  */
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
