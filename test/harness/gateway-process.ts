@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { bin, cleanEnvironment, type Ran, run } from './command.ts';
 import { getText } from './http-client.ts';
 
@@ -37,6 +37,8 @@ export type Workspace = {
   command(args: readonly string[], stdin?: string): Promise<Ran>;
   /** `sets` are `a.b=c`, over the configuration. */
   start(...sets: readonly string[]): Promise<GatewayProcess>;
+  /** With the product's own sidecar configuration, on free ports. */
+  startSidecar(environment: Readonly<Record<string, string>>): Promise<GatewayProcess>;
   /** Ends what still runs, without asking. */
   stopAll(): Promise<void>;
   /** The same, and removes the folder. */
@@ -54,6 +56,12 @@ export function createWorkspace(settings: { downstream: string }): Workspace {
       await gateway.exited;
     }
   };
+  const start = async (launching: Launching): Promise<GatewayProcess> => {
+    const gateway = await launch(folder, launching);
+    running.add(gateway);
+    gateway.exited.then(() => running.delete(gateway));
+    return gateway;
+  };
   return {
     folder,
     command: (args, stdin) =>
@@ -61,16 +69,8 @@ export function createWorkspace(settings: { downstream: string }): Workspace {
         cwd: folder,
         ...(stdin === undefined ? {} : { stdin }),
       }),
-    async start(...sets) {
-      const gateway = await launch(folder, [
-        '--config',
-        config,
-        ...sets.flatMap((it) => ['--set', it]),
-      ]);
-      running.add(gateway);
-      gateway.exited.then(() => running.delete(gateway));
-      return gateway;
-    },
+    start: (...sets) => start({ config, sets, environment: {} }),
+    startSidecar: (environment) => start({ config: sidecar, sets: freePorts, environment }),
     stopAll,
     async close() {
       await stopAll();
@@ -89,10 +89,25 @@ function configuration(downstream: string): object {
   };
 }
 
-async function launch(folder: string, args: readonly string[]): Promise<GatewayProcess> {
-  const child = spawn(process.execPath, [bin, 'start', ...args], {
+const sidecar = resolve(import.meta.dirname, '../../config/sidecar.yaml');
+const freePorts = [
+  'receivers.otlp.protocols.grpc.endpoint=127.0.0.1:0',
+  'receivers.otlp.protocols.http.endpoint=127.0.0.1:0',
+  'telemetry.metrics.endpoint=127.0.0.1:0',
+  'telemetry.health.endpoint=127.0.0.1:0',
+];
+
+type Launching = {
+  readonly config: string;
+  readonly sets: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+};
+
+async function launch(folder: string, launching: Launching): Promise<GatewayProcess> {
+  const sets = launching.sets.flatMap((it) => ['--set', it]);
+  const child = spawn(process.execPath, [bin, 'start', '--config', launching.config, ...sets], {
     cwd: folder,
-    env: cleanEnvironment(),
+    env: { ...cleanEnvironment(), ...launching.environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const output = collectOutput(child);

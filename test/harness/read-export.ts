@@ -109,7 +109,7 @@ function readValue(bytes: Buffer): AnyValue {
   const member = readFields(bytes).findLast(({ number }) => number >= 1 && number <= 7);
   switch (member?.number) {
     case 1:
-      return readText(member.bytes);
+      return textValue(member.bytes);
     case 2:
       return { bool: member.integer !== 0n };
     case 3:
@@ -130,7 +130,7 @@ function readValue(bytes: Buffer): AnyValue {
 /** `expected.json` holds long texts as their length and hash. */
 const textCharsMax = 300;
 
-function readText(bytes: Buffer): AnyValue {
+export function textValue(bytes: Buffer): AnyValue {
   const string = bytes.toString();
   const stringChars = [...string].length;
   if (stringChars <= textCharsMax) return { string };
@@ -143,6 +143,18 @@ function text(fields: readonly WireField[], number: number): string {
 
 function hex(fields: readonly WireField[], number: number): string {
   return lastBytes(fields, number).toString('hex');
+}
+
+/** One resource and its spans without the stamp, comparable across a split. */
+export function contentOf(read: ReadExport, index: number): object {
+  const { platformIds: _, ...resource } = read.resources[index] as ReadResource;
+  return {
+    ...resource,
+    attributes: resource.attributes.filter(([key]) => key !== platformAttribute),
+    spanContents: read.spans
+      .filter((span) => span.resource === index)
+      .map(({ resource: _at, ...span }) => span),
+  };
 }
 
 /** `expected.json` writes doubles as Python does: `nan`, `inf`, `1.0`. */

@@ -19,21 +19,9 @@ import {
   type GatewayProcess,
   type Workspace,
 } from '../harness/gateway-process.ts';
-import { grpcClient, partialOf } from '../harness/grpc-client.ts';
-import { http } from '../harness/http-client.ts';
-import {
-  type PartialSuccess,
-  readExportResponse,
-  readExportResponseJson,
-  readStatus,
-} from '../harness/read-answer.ts';
-import {
-  platformAttribute,
-  type ReadExport,
-  type ReadResource,
-  withoutStamp,
-} from '../harness/read-export.ts';
+import { contentOf, type ReadExport, withoutStamp } from '../harness/read-export.ts';
 import { registryOf } from '../harness/registry.ts';
+import { replay } from '../harness/replay.ts';
 import { exportOf, type Received, type Sink, startSink } from '../harness/sink.ts';
 import { allBytes, readFields } from '../harness/wire.ts';
 
@@ -53,6 +41,12 @@ const reasons: Readonly<Record<string, RegExp>> = {
   'edge-json-malformed': /json/i,
   'edge-truncated': /(byte|offset|cut|end)/i,
   'python-logs-http-protobuf': /OTEL_LOGS_EXPORTER|logs/,
+};
+
+const contentTypes = {
+  grpc: 'application/grpc',
+  'http/protobuf': 'application/x-protobuf',
+  'http/json': 'application/json',
 };
 
 let sink: Sink;
@@ -82,53 +76,6 @@ beforeEach(() => {
   sink.received.length = 0;
 });
 
-type Answer = {
-  readonly status: number;
-  readonly message: string;
-  readonly partial: PartialSuccess | undefined;
-};
-
-/** The request as captured, but for the host and, if one is given, the key. */
-async function replay(fixture: Fixture, key = fixtureKey): Promise<Answer> {
-  const port = fixture.protocol === 'grpc' ? gateway.ports.grpc : gateway.ports.http;
-  const headers: string[] = [];
-  for (let index = 0; index < fixture.headers.length; index += 2) {
-    const name = fixture.headers[index] as string;
-    const value = fixture.headers[index + 1] as string;
-    if (name.startsWith(':')) continue;
-    headers.push(name, name.toLowerCase() === 'host' ? `127.0.0.1:${port}` : value);
-  }
-  const sent = headers.map((it) => (it === fixtureKey ? key : it));
-  return fixture.protocol === 'grpc' ? replayGrpc(fixture, sent) : replayHttp(fixture, sent);
-}
-
-async function replayGrpc(fixture: Fixture, headers: string[]): Promise<Answer> {
-  const client = grpcClient(gateway.ports.grpc);
-  try {
-    const answer = await client.call({ path: fixture.path, headers, body: fixture.body });
-    expect(answer.httpStatus).toBe(200);
-    const status = { 0: 200, 3: 400, 7: 403 }[answer.status] ?? answer.status;
-    return { status, message: answer.message, partial: partialOf(answer) };
-  } finally {
-    client.close();
-  }
-}
-
-async function replayHttp(fixture: Fixture, headers: string[]): Promise<Answer> {
-  const { method, path, body } = fixture;
-  const answer = await http({ port: gateway.ports.http, method, path, headers, body });
-  const json = fixture.protocol === 'http/json';
-  expect(answer.headers['content-type']).toBe(json ? 'application/json' : 'application/x-protobuf');
-  if (answer.status === 200) {
-    const read = json ? readExportResponseJson : readExportResponse;
-    return { status: 200, message: '', partial: read(answer.body) };
-  }
-  const message = json
-    ? (JSON.parse(answer.body.toString()) as { message: string }).message
-    : readStatus(answer.body).message;
-  return { status: answer.status, message, partial: undefined };
-}
-
 /** Where each resource has to go, by product.md rule 3; undefined: refused. */
 function agentsOf(expected: ReadExport, only: string | undefined): (string | undefined)[] {
   return expected.resources.map(({ platformIds }) => {
@@ -140,18 +87,6 @@ function agentsOf(expected: ReadExport, only: string | undefined): (string | und
     const agent = named.toLowerCase();
     return agent === agentA || agent === agentB ? agent : undefined;
   });
-}
-
-/** A resource and its spans, without the stamp; comparable across a split. */
-function contentOf(read: ReadExport, index: number): object {
-  const { platformIds: _, ...resource } = read.resources[index] as ReadResource;
-  return {
-    ...resource,
-    attributes: resource.attributes.filter(([key]) => key !== platformAttribute),
-    spanContents: read.spans
-      .filter((span) => span.resource === index)
-      .map(({ resource: _at, ...span }) => span),
-  };
 }
 
 function deliveryFor(agent: string): Received | undefined {
@@ -196,7 +131,8 @@ function needsNoChange(expected: ReadExport, agents: (string | undefined)[]): bo
 }
 
 async function check(fixture: Fixture, key: string, only: string | undefined): Promise<void> {
-  const answer = await replay(fixture, key);
+  const answer = await replay(gateway, fixture, key);
+  expect(answer.contentType).toBe(contentTypes[fixture.protocol]);
   const { expected } = fixture;
   if (expected === undefined || refusedForIds.includes(fixture.name)) {
     expect(answer.status, answer.message).toBe(400);

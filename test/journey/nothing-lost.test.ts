@@ -239,6 +239,22 @@ describe('memory', () => {
     });
   });
 
+  test('spans that the downstream takes in part: the rest is dropped, and counted', async () => {
+    const process = await startGateway(...memory);
+    // partial_success { rejected_spans: 2 }
+    sink.answer = () => ({
+      status: 200,
+      headers: { 'content-type': 'application/x-protobuf' },
+      body: Buffer.from('0a020802', 'hex'),
+    });
+    const body = makeExport({ platformId: support, spans: 5 });
+    const headers = ['Content-Type', 'application/x-protobuf', 'x-api-key', key];
+    const answer = await http({ port: process.ports.http, headers, body: body.proto });
+    expect(answer.status).toBe(200);
+    await sink.until(() => sink.acceptedSpanIds().length > 0);
+    expect(await settled(process)).toEqual({ accepted: 5, delivered: 3, dropped: 2, waiting: 0 });
+  });
+
   test('a stop delivers what waits and finishes what is being read', async () => {
     const process = await startGateway(...memory);
     const send = senderTo(process);
