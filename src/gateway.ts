@@ -139,7 +139,6 @@ function buildForwarder({ config, clock, observability }: Base): Forwarder {
       maxElapsedTimeMs: retry.max_elapsed_time,
     },
     batchBytesMax: delivery.batch.max_size_mib * mebibyte,
-    platformAttribute: config.routing.attribute,
     clock,
     observability,
   });

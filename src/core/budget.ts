@@ -10,6 +10,11 @@ import { GatewayError } from './errors.ts';
 export type Budget = {
   /** Takes `bytes` if they are free now and nobody waits. */
   tryReserve(bytes: number): boolean;
+  /**
+   * Takes `bytes` if they are free now, whoever waits: for a request that was admitted already and
+   * moves on. Held back by those who only want in, nothing would be accepted under overload.
+   */
+  tryReserveAhead(bytes: number): boolean;
   /** Waits up to `waitMs` for room; rejects with `overloaded` after that. */
   reserve(bytes: number, waitMs: number): Promise<void>;
   release(bytes: number): void;
@@ -23,10 +28,14 @@ export function createBudget(bytesMax: number, clock: Clock): Budget {
   const waiters = new Set<Waiter>();
   let usedBytes = 0;
 
-  function tryReserve(bytes: number): boolean {
-    if (waiters.size > 0 || usedBytes + bytes > bytesMax) return false;
+  function tryReserveAhead(bytes: number): boolean {
+    if (usedBytes + bytes > bytesMax) return false;
     usedBytes += bytes;
     return true;
+  }
+
+  function tryReserve(bytes: number): boolean {
+    return waiters.size === 0 && tryReserveAhead(bytes);
   }
 
   function serveWaiters(): void {
@@ -65,6 +74,7 @@ export function createBudget(bytesMax: number, clock: Clock): Budget {
 
   return {
     tryReserve,
+    tryReserveAhead,
     reserve,
     release(bytes) {
       usedBytes -= bytes;

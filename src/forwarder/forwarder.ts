@@ -34,8 +34,6 @@ export type ForwarderOptions = {
   readonly retry: RetryOptions;
   /** How many bytes of bodies are joined at most. */
   readonly batchBytesMax: number;
-  /** The resource attribute that names the agent; what the downstream may find in a body. */
-  readonly platformAttribute: string;
   readonly clock: Clock;
   /** From 0 up to 1; for jitter. */
   readonly random?: () => number;

@@ -53,7 +53,7 @@ class MemoryQueue implements Queue {
     if (this.#closed) {
       throw new GatewayError('shutting_down', 'send it again: this gateway is shutting down');
     }
-    if (!this.#budget.tryReserve(deliveries.reduce((sum, each) => sum + costOf(each), 0))) {
+    if (!this.#budget.tryReserveAhead(deliveries.reduce((sum, each) => sum + costOf(each), 0))) {
       throw new GatewayError(
         'queue_full',
         'send it again shortly: the ingestion service is slower than what arrives for it',

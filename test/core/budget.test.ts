@@ -45,6 +45,14 @@ describe('the in-flight budget', () => {
     expect(budget.usedBytes).toBe(10);
   });
 
+  test('what was admitted already moves on past those who wait, within the bound', () => {
+    const budget = createBudget(10, manualClock());
+    budget.tryReserve(4);
+    void budget.reserve(9, 1_000);
+    expect(budget.tryReserveAhead(6)).toBe(true);
+    expect(budget.tryReserveAhead(1)).toBe(false);
+  });
+
   test('after the wait it is refused as overloaded, and those behind it are served', async () => {
     const clock = manualClock();
     const budget = createBudget(10, clock);

@@ -82,7 +82,6 @@ export function openForwarder(options: OpenOptions): OpenForwarder {
       ...options.retry,
     },
     batchBytesMax: options.batchBytesMax ?? 4 * mebibyte,
-    platformAttribute: 'mibo.platform_id',
     clock,
     ...(options.random === undefined ? {} : { random: options.random }),
     observability,

@@ -132,7 +132,6 @@ test('the forwarder refuses a header that cannot be sent when it is created', ()
       maxElapsedTimeMs: 0,
     },
     batchBytesMax: 1,
-    platformAttribute: 'mibo.platform_id',
     clock: createFakeClock(),
     observability: createObservability({ level: 'silent' }),
   };
