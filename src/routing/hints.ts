@@ -5,6 +5,9 @@
 import { GatewayError } from '../core/errors.ts';
 import type { Tenant } from '../core/tenant.ts';
 
+/** A key in the wrong field must not end up in a log or an answer. */
+const keyShaped = /mibo_[\w-]+/g;
+
 /** How the request came in, which decides what its sender can change. */
 export type Door =
   | { readonly kind: 'otlp'; readonly attribute: string }
@@ -36,7 +39,7 @@ export function notAllowed(tenant: Tenant): GatewayError {
 }
 
 export function notUuid(found: string, where: string): GatewayError {
-  const shown = found.length > 80 ? `${found.slice(0, 79)}…` : found;
+  const shown = clipTo(found.replace(keyShaped, 'mibo_...'), 80);
   return new GatewayError(
     'malformed',
     `write the agent's id as a plain UUID (no quotes or spaces) in ${where}: found ${shown}`,
@@ -69,5 +72,9 @@ function withReach(cure: string, tenant: Tenant): string {
 }
 
 function clip(name: string): string {
-  return name.length > nameCharsMax ? `${name.slice(0, nameCharsMax - 1)}…` : name;
+  return clipTo(name, nameCharsMax);
+}
+
+function clipTo(text: string, charsMax: number): string {
+  return text.length > charsMax ? `${text.slice(0, charsMax - 1)}…` : text;
 }

@@ -258,6 +258,13 @@ describe('what is not a UUID is a 400 that says what stands there', () => {
 });
 
 describe('hints', () => {
+  test('do not repeat a key that stands where the agent belongs', () => {
+    const key = 'mibo_abcdefghijklmnopqrstuvwxyz012345ABCDEF';
+    const hint = hintOf(() => route(keys.unrestricted, [named(key)]));
+    expect(hint).toContain('mibo_...');
+    expect(hint).not.toContain('abcdef');
+  });
+
   test('name at most five agents, only those that the key may use', () => {
     const hint = hintOf(() => route(keys['two agents'], [none]));
     expect(hint).toContain(`${support} (Agent 7b0f)`);
