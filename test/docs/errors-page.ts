@@ -95,23 +95,27 @@ Every refusal is one row of one table, the same over gRPC, HTTP and Your API. It
 the fix and ends with a stable code in brackets, here \`[PLATFORM_NOT_FOUND]\`:
 
 \`\`\`
-use a key scoped to one agent, or set OTEL_RESOURCE_ATTRIBUTES=mibo.platform_id=<agent uuid>. This key ("Demo: all agents") may use: … [PLATFORM_NOT_FOUND]
+use a key scoped to one agent, or set OTEL_RESOURCE_ATTRIBUTES=mibo.platform_id=<agent uuid>.
+This key ("Demo: all agents") may use: … [PLATFORM_NOT_FOUND]
 \`\`\`
 
 Where the text stands:
 
-| Sent by | Status | Text |
-|---|---|---|
-| OTLP/gRPC | \`grpc-status\` | \`grpc-message\`; and \`RetryInfo\` with 503, in the status details and as a trailer of its own |
-| OTLP/HTTP | HTTP status | \`google.rpc.Status\` in the body, in protobuf or JSON as the request was; the first 120 characters also in the reason phrase |
-| Your API | HTTP status | \`{"success":false,"error":{"code","message","details"},"timestamp"}\`, always JSON; the code is not in the message |
+- **OTLP/gRPC**: in \`grpc-message\`, beside \`grpc-status\`. UNAVAILABLE comes with \`RetryInfo\`, in the
+  status details and as a trailer of its own.
+- **OTLP/HTTP**: in a \`google.rpc.Status\` as the body, in protobuf or JSON as the request was. The
+  first 120 characters are the reason phrase too.
+- **Your API**: in \`error.message\` of
+  \`{"success":false,"error":{"code","message","details"},"timestamp"}\`, always JSON; the code has a
+  field of its own there.
 
-What passes by itself (503) says after how long to send again, and most OTLP exporters do so. A 504 is sent again by most, too.
-Everything else would be refused again. Each answer to a request carries \`x-mibo-gateway-request-id\`, as does what is forwarded; the kind in the
-first column is the \`outcome\` of \`mibo_gateway_requests_total\` and the \`kind\` in the log.
+What passes by itself (503) says after how long to send again, and most OTLP exporters do so. A 504
+is sent again by most, too. Everything else would be refused again. Each answer to a request carries
+\`x-mibo-gateway-request-id\`, as does what is forwarded; the kind in the first column is the
+\`outcome\` of \`mibo_gateway_requests_total\` and the \`kind\` in the log.
 
-A request of which only some resources are refused is no error: it is a 200 with \`partial_success\`, whose text is the one of the
-first refusal.
+A request of which only some resources are refused is no error: it is a 200 with \`partial_success\`,
+whose text is the one of the first refusal.
 
 `;
 

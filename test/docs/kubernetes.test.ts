@@ -63,7 +63,7 @@ function expectPortsOf(container: Container, config: Config): void {
   }
 }
 
-test('central.yaml: the configuration is valid, its ports and its volume are those in the pod', () => {
+test('central.yaml: the configuration is valid, with the ports and the volume of the pod', () => {
   const resources = readResources('central.yaml');
   const mount = mkdtempSync(join(tmpdir(), 'mibo-kubernetes-'));
   const data = resources.find(({ kind }) => kind === 'ConfigMap')?.data ?? {};

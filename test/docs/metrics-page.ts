@@ -37,10 +37,11 @@ const head = `\
 
 <!-- Made from a gateway's own metrics by test/docs/metrics-page.ts; a test holds the two equal. -->
 
-Prometheus text at \`http://<telemetry.metrics.endpoint>/metrics\`, port 8888 by default. What to watch and what an alarm means
-stands in [operating.md](operating.md). Label values come from closed sets, so the number of series is bounded; no label ever
-names a key, an agent or a client. A series appears with its first event, those of dropped items
-with the start, so that an alarm sees the first loss.
+Prometheus text at \`http://<telemetry.metrics.endpoint>/metrics\`, port 8888 by default. What to watch
+and what an alarm means stands in [operating.md](operating.md). Label values come from closed sets,
+so the number of series is bounded; no label ever names a key, an agent or a client. A series
+appears with its first event, those of dropped items with the start, so that an alarm sees the
+first loss.
 
 `;
 
@@ -65,7 +66,8 @@ export async function metricsPage(): Promise<string> {
     Object.entries(labelWords)
       .map(([label, values]) => `| \`${label}\` | ${values} |\n`)
       .join(''),
-    `\n## ${itemsMetric}\n\nEvery span ends in exactly one outcome. \`reason\` is \`none\` where there is nothing to say.\n\n`,
+    `\n## ${itemsMetric}\n\nEvery span that is accepted is delivered or dropped later. `,
+    '`reason` is `none` where there is nothing to say.\n\n',
     '| `outcome` | Means |\n|---|---|\n',
     Object.entries(itemWords)
       .map(([outcome, meaning]) => `| \`${outcome}\` | ${meaning} |\n`)
