@@ -101,21 +101,21 @@ This key ("Demo: all agents") may use: … [PLATFORM_NOT_FOUND]
 
 Where the text stands:
 
-- **OTLP/gRPC**: in \`grpc-message\`, beside \`grpc-status\`. UNAVAILABLE comes with \`RetryInfo\`, in the
-  status details and as a trailer of its own.
+- **OTLP/gRPC**: in \`grpc-message\`, beside \`grpc-status\`. UNAVAILABLE comes with
+  \`RetryInfo\`, in the status details and as a trailer of its own.
 - **OTLP/HTTP**: in a \`google.rpc.Status\` as the body, in protobuf or JSON as the request was. The
   first 120 characters are the reason phrase too.
 - **Your API**: in \`error.message\` of
-  \`{"success":false,"error":{"code","message","details"},"timestamp"}\`, always JSON; the code has a
-  field of its own there.
+  \`{"success":false,"error":{"code","message","details"},"timestamp"}\`, always JSON; the code
+  has a field of its own there.
 
 What passes by itself (503) says after how long to send again, and most OTLP exporters do so. A 504
 is sent again by most, too. Everything else would be refused again. Each answer to a request carries
 \`x-mibo-gateway-request-id\`, as does what is forwarded; the kind in the first column is the
 \`outcome\` of \`mibo_gateway_requests_total\` and the \`kind\` in the log.
 
-A request of which only some resources are refused is no error: it is a 200 with \`partial_success\`,
-whose text is the one of the first refusal.
+A request of which only some resources are refused is no error: it is a 200 with
+\`partial_success\`, whose text is the one of the first refusal.
 
 `;
 
