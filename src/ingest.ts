@@ -106,7 +106,7 @@ async function acceptExport(
       header: admitted.request.platformHeader,
       resources: walked.resources,
     });
-    const shares = splitByAgent(message, walked, routed.agentOf, options.attribute);
+    const shares = splitByAgent(message, walked, routed.agentOf);
     const outcomes = await options.deliver(
       shares.map((share, index) => deliveryOf(options, admitted, { body, share, index })),
       admitted.request.deadlineAtMs,

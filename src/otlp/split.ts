@@ -32,12 +32,10 @@ const sharedUnknownBytesMax = 64 * 1024;
  * is, and any other makes it leave with exactly one attribute that holds the agent. Shares stand in
  * the order of their first resource. Unknown top-level fields are kept in every share.
  */
-// biome-ignore lint/complexity/useMaxParams: the four parts are the contract of this door.
 export function splitByAgent(
   message: Buffer,
   walked: WalkedExport,
   agentOf: readonly (string | undefined)[],
-  attribute: string,
 ): AgentShare[] {
   const [first] = agentOf;
   if (first !== undefined && leavesAsItCame(walked, agentOf, first)) {
@@ -48,7 +46,7 @@ export function splitByAgent(
   for (const [index, resource] of walked.resources.entries()) {
     const agentId = agentOf[index];
     if (agentId === undefined) continue;
-    const share = shares.get(agentId) ?? openShare(message, attribute, agentId);
+    const share = shares.get(agentId) ?? openShare(message, walked.attribute, agentId);
     shares.set(agentId, share);
     share.items += resource.items;
     if (carries(resource, agentId)) share.pieces.addSlice(resource.start, resource.end);

@@ -26,6 +26,8 @@ export type WalkedResource = {
 };
 
 export type WalkedExport = {
+  /** The resource attribute that was looked for. */
+  readonly attribute: string;
   /** In their order; those without spans are ignored and do not appear. */
   readonly resources: readonly WalkedResource[];
   /** Spans. */
@@ -85,7 +87,7 @@ function walkRequest(walk: StructureWalk, attribute: string): WalkedExport {
     }
     if (resources.length + unknownRanges.length / 2 > piecesMax) throw tooManyPieces();
   }
-  return { resources, items: walk.spans, hasIgnored, unknownRanges };
+  return { attribute, resources, items: walk.spans, hasIgnored, unknownRanges };
 }
 
 function addRange(ranges: number[], start: number, end: number): void {

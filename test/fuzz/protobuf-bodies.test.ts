@@ -95,7 +95,7 @@ function stampsWrongly(
   kept: readonly ResourceSpansObject[],
 ): string | undefined {
   const agents = walked.resources.map((_, index) => (index % 3 === 2 ? undefined : agentA));
-  const [share] = splitByAgent(body, walked, agents, attribute);
+  const [share] = splitByAgent(body, walked, agents);
   const stamped = share ? (decodeRequest(Buffer.concat(share.body)).resourceSpans ?? []) : [];
   const wanted = kept.filter((_, index) => agents[index] !== undefined);
   if (stamped.length !== wanted.length) return 'the share has other resources';

@@ -38,7 +38,7 @@ describe.each(good.map((fixture) => [fixture.name, fixture] as const))('%s', (_n
 
   test('keeps every span on the way to an agent, and names the agent once', () => {
     const agents = walked.resources.map(() => agentId);
-    const shares = splitByAgent(message, walked, agents, attribute);
+    const shares = splitByAgent(message, walked, agents);
     const stamped = Buffer.concat(shares.flatMap(({ body }) => [...body]));
     const decoded = decodeRequest(stamped).resourceSpans ?? [];
     expect(decoded.flatMap(spansOf).map(inBrief)).toEqual(expectedSpans(fixture));

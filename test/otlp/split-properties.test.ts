@@ -19,7 +19,7 @@ test('every span reaches its agent unchanged, and nothing else changes but the s
         kept.map((resource) => spansOf(resource).length),
       );
       const agentOf = kept.map((_, index) => chosen[index]);
-      const shares = splitByAgent(message, walked, agentOf, attribute);
+      const shares = splitByAgent(message, walked, agentOf);
       const order = [...new Set(agentOf)].filter((agent) => agent !== undefined);
       expect(shares.map(({ agentId }) => agentId)).toEqual(order);
       for (const { agentId, body, items } of shares) {

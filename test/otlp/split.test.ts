@@ -17,7 +17,7 @@ const agentA = '7b0f2c1e-5a44-4d0e-9b7e-3c1d2f4a5b6c';
 const agentB = '0e8d3a52-9f61-4c7b-8a10-5d2b6f7c8e91';
 
 function split(message: Buffer, agentOf: readonly (string | undefined)[]): AgentShare[] {
-  return splitByAgent(message, walkExport(message, key), agentOf, key);
+  return splitByAgent(message, walkExport(message, key), agentOf);
 }
 
 function bytesOf({ body, bodyBytes }: AgentShare): Buffer {
