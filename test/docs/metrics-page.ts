@@ -38,10 +38,10 @@ const head = `\
 <!-- Made from a gateway's own metrics by test/docs/metrics-page.ts; a test holds the two equal. -->
 
 Prometheus text at \`http://<telemetry.metrics.endpoint>/metrics\`, port 8888 by default. What
-to watch and what an alarm means stands in [operating.md](operating.md). Label values come from closed sets,
-so the number of series is bounded; no label ever names a key, an agent or a client. A series
-appears with its first event, those of dropped items with the start, so that an alarm sees the
-first loss.
+to watch and what an alarm means stands in [operating.md](operating.md). Label values come from
+closed sets, so the number of series is bounded; no label ever names a key, an agent or a client.
+A series appears with its first event, those of dropped items with the start, so that an alarm
+sees the first loss.
 
 `;
 
