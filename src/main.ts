@@ -27,6 +27,8 @@ process.exit(
     stdin: process.stdin,
     stdout: process.stdout,
     stderr: process.stderr,
+    // In a clone it is reached through npm, in the image by its name.
+    program: process.env.npm_command === undefined ? 'mibo-gateway' : 'npx mibo-gateway',
     env: process.env,
     stopRequested: () => stopSignal({ process, stopNow: () => process.exit(1) }),
   }),

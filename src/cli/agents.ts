@@ -29,7 +29,7 @@ function addAdd(agents: Command, io: Io): void {
         say(
           io,
           `Agent "${name}" is registered in "${project.name}". Next, make a key that reaches it:`,
-          `  mibo-gateway keys create --project ${project.id} --agent ${agent.id} --name "<name>"`,
+          `  ${io.program} keys create --project ${project.id} --agent ${agent.id} --name "<name>"`,
         );
       });
     });

@@ -20,17 +20,24 @@ export type DevLinesOptions = {
   readonly arrivals: string;
 };
 
+/** How an SDK is told where to send, and by which protocol. */
+type Way = { readonly endpoint: string; readonly protocol: string };
+
 export function devLines({ config, demo, listeners, arrivals }: DevLinesOptions): string[] {
   const address = (name: string) => {
     const listener = listeners.find((each) => each.name === name);
     return listener === undefined ? '' : reachable(listener);
   };
   const [grpc, http] = [`http://${address('otlp_grpc')}`, `http://${address('otlp_http')}`];
+  const overHttp: Way = { endpoint: http, protocol: 'http/protobuf' };
+  const overGrpc: Way = { endpoint: grpc, protocol: 'grpc' };
   const { header } = config.auth;
-  const otlp = (endpoint: string, protocol: string, key: string) => [
+  const namesSales = `,${config.routing.attribute}=${salesBot.id}`;
+  const otlp = ({ endpoint, protocol }: Way, key: string, agent = '') => [
     `export OTEL_EXPORTER_OTLP_ENDPOINT=${endpoint}`,
     `export OTEL_EXPORTER_OTLP_PROTOCOL=${protocol}`,
     `export OTEL_EXPORTER_OTLP_HEADERS=${header}=${key}`,
+    `export OTEL_RESOURCE_ATTRIBUTES=service.name=my-app${agent}`,
   ];
   return [
     '# The gateway is ready. Paste lines into the shell of your app. Ctrl-C here stops it.',
@@ -44,14 +51,13 @@ export function devLines({ config, demo, listeners, arrivals }: DevLinesOptions)
     'export OTEL_LOGS_EXPORTER=none',
     '#',
     `# 1. The key of one agent, ${supportBot.name}, over HTTP: Node, Python, Java, Go, .NET, tools`,
-    ...otlp(http, 'http/protobuf', demo.supportKey),
+    ...otlp(overHttp, demo.supportKey),
     '#',
     '# 2. The same over gRPC',
-    ...otlp(grpc, 'grpc', demo.supportKey),
+    ...otlp(overGrpc, demo.supportKey),
     '#',
     `# 3. The key of all agents: the app names its own, here ${salesBot.name}`,
-    ...otlp(http, 'http/protobuf', demo.projectKey),
-    `export OTEL_RESOURCE_ATTRIBUTES=${config.routing.attribute}=${salesBot.id}`,
+    ...otlp(overHttp, demo.projectKey, namesSales),
     ...yourApi(config, { http, key: demo.supportKey }),
     '#',
     `# The keys are kept in ${demo.keysPath}, which only you can read.`,

@@ -1,5 +1,7 @@
 /** The outside world of a command, handed in so that a test can be it. */
 export type Io = {
+  /** How this program is called where it runs, for commands that can be pasted. */
+  readonly program: string;
   readonly stdin: AsyncIterable<Buffer | string> & { readonly isTTY?: boolean };
   readonly stdout: { write(text: string): unknown };
   readonly stderr: { write(text: string): unknown };

@@ -19,7 +19,7 @@ export function addKeyViews(keys: Command, io: Io): void {
         if (options.json) return writeJson(io, { items: records.map(keyJson) });
         if (records.length > 0) return void io.stdout.write(await keyTable(store, records));
         say(io, `No keys in ${place}. To make one:`);
-        say(io, '  mibo-gateway keys create --project <id or name> --name <name>');
+        say(io, `  ${io.program} keys create --project <id or name> --name <name>`);
       });
     });
 

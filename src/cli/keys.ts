@@ -8,12 +8,13 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { CreatedKey, KeyRecord, Store } from '../auth/auth.ts';
+import type { Config } from '../config/config.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { type Io, say, writeJson } from './io.ts';
 import { addKeyViews } from './keys-view.ts';
 import { Refusal } from './refusal.ts';
 import { actor, keyJson } from './registry.ts';
-import { addSettings, collect, type SettingsOptions, withStore } from './settings.ts';
+import { addSettings, collect, loadSettings, type SettingsOptions, withStore } from './settings.ts';
 import { formatTime } from './table.ts';
 
 type Options = SettingsOptions & { readonly json?: boolean };
@@ -63,13 +64,28 @@ function addCreate(keys: Command, io: Io): void {
         const created = await store.keys.create(await newKey(store, options));
         printSecret(io, options, created);
         const { record } = created;
-        say(io, `Key "${record.name}" (${record.id}) is active; it is not shown again. To use it:`);
-        say(io, '  export OTEL_EXPORTER_OTLP_HEADERS=x-api-key=<the key>');
-        if (record.agents.length === 1) return;
-        const from = record.agents[0] ?? '<agent uuid>';
-        say(io, `  export OTEL_RESOURCE_ATTRIBUTES=mibo.platform_id=${from}`);
+        say(
+          io,
+          `Key "${record.name}" (${record.id}) is active; it is not shown again. To use it:`,
+          ...exportLines(loadSettings(io, options), record),
+        );
       });
     });
+}
+
+/** What a sender's shell needs; the gateway's host is not known here. */
+function exportLines({ receivers, auth, routing }: Config, record: KeyRecord): string[] {
+  const { port } = receivers.otlp.protocols.http.endpoint;
+  const [agent = '<agent uuid>'] = record.agents;
+  return [
+    `  export OTEL_EXPORTER_OTLP_ENDPOINT=http://<host of the gateway>:${port}`,
+    '  export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf',
+    `  export OTEL_EXPORTER_OTLP_HEADERS=${auth.header}=<the key>`,
+    // A key of one agent needs nothing more.
+    ...(record.agents.length === 1
+      ? []
+      : [`  export OTEL_RESOURCE_ATTRIBUTES=${routing.attribute}=${agent}`]),
+  ];
 }
 
 function addImport(keys: Command, io: Io): void {
@@ -157,7 +173,7 @@ function addRotate(keys: Command, io: Io): void {
           options.grace === 0
             ? `The old one (${id}) has stopped working.`
             : `The old one (${id}) works until ${until} UTC. Once nobody uses it any more:`,
-          ...(options.grace === 0 ? [] : [`  mibo-gateway keys revoke ${id}`]),
+          ...(options.grace === 0 ? [] : [`  ${io.program} keys revoke ${id}`]),
         );
       });
     });

@@ -20,7 +20,7 @@ export function addProjectCommands(program: Command, io: Io): void {
         say(
           io,
           `Project "${name}" is there. Next, register an agent with the UUID that it has in Mibo:`,
-          `  mibo-gateway agents add <uuid> --project ${project.id} --name "<name>"`,
+          `  ${io.program} agents add <uuid> --project ${project.id} --name "<name>"`,
         );
       });
     });
@@ -35,7 +35,7 @@ export function addProjectCommands(program: Command, io: Io): void {
           return say(
             io,
             `No projects in ${place}. To add one:`,
-            '  mibo-gateway projects add <name>',
+            `  ${io.program} projects add <name>`,
           );
         }
         const rows = items.map(({ id, name, createdAtMs }) => [

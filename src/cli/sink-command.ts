@@ -32,7 +32,7 @@ export async function runSink(io: Io, { port, file }: SinkCommandOptions): Promi
   const openPort = await sink.start();
   const endpoint = `http://${written({ host, port: openPort })}`;
   say(io, `The sink listens at ${endpoint}. To forward to it:`);
-  say(io, `  mibo-gateway start --set downstream.endpoint=${endpoint}`);
+  say(io, `  ${io.program} start --set downstream.endpoint=${endpoint}`);
   await stopRequested;
   await sink.stop();
   keep?.close();

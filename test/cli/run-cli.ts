@@ -55,6 +55,7 @@ async function run(args: readonly string[], world: Partial<World> = {}): Promise
       },
     },
     env: world.env ?? {},
+    program: 'mibo-gateway',
     stopRequested: world.stopRequested ?? (() => new Promise(() => {})),
   };
   const code = await runCli(args, io);

@@ -39,7 +39,9 @@ describe('what is printed', () => {
     expect(second?.OTEL_EXPORTER_OTLP_PROTOCOL).toBe('grpc');
     expect(second?.OTEL_EXPORTER_OTLP_HEADERS).toBe(first?.OTEL_EXPORTER_OTLP_HEADERS);
     expect(third?.OTEL_EXPORTER_OTLP_HEADERS).not.toBe(first?.OTEL_EXPORTER_OTLP_HEADERS);
-    expect(third?.OTEL_RESOURCE_ATTRIBUTES).toBe(`mibo.platform_id=${salesBot.id}`);
+    expect(third?.OTEL_RESOURCE_ATTRIBUTES).toBe(
+      `service.name=my-app,mibo.platform_id=${salesBot.id}`,
+    );
   });
 
   test('can be pasted whole: the curl command is answered, its trace is one line', async () => {
