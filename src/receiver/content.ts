@@ -29,12 +29,11 @@ export function mediaType(contentType: string | undefined): string | undefined {
   return (end < 0 ? contentType : contentType.slice(0, end)).trim().toLowerCase();
 }
 
-export function requireEncoding(encoding: Encoding | undefined): Encoding {
-  if (encoding !== undefined) return encoding;
-  throw new GatewayError(
-    'unsupported_media_type',
-    'set Content-Type to application/x-protobuf or application/json',
-  );
+export function unsupportedMediaType(contentType: string | undefined): GatewayError {
+  const hint = mediaType(contentType)?.startsWith('application/grpc')
+    ? 'send gRPC over HTTP/2, or application/x-protobuf over HTTP/1.1'
+    : 'set Content-Type to application/x-protobuf or application/json';
+  return new GatewayError('unsupported_media_type', hint);
 }
 
 /** https://www.rfc-editor.org/rfc/rfc9110#section-8.4 ; `x-gzip` is gzip by §8.4.1.3. */

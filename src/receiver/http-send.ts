@@ -45,7 +45,9 @@ function sendHttp1(wire: RequestOnWire, answer: Answer, headers: string[]): void
   if (answer.reason === undefined) response.writeHead(answer.status, headers);
   else response.writeHead(answer.status, answer.reason, headers);
   if (!abandoned) {
-    response.end(answer.body);
+    // Without a body, head and end go out in one write.
+    if (answer.body.length === 0) response.end();
+    else response.end(answer.body);
     return;
   }
   // Complete for the client by its length; ending it would close the connection at once.

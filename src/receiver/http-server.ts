@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import type { Encoding } from '../core/delivery.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { IncomingBody } from '../core/incoming.ts';
-import { encodingOf, mediaType, requireEncoding } from './content.ts';
+import { encodingOf, mediaType, unsupportedMediaType } from './content.ts';
 import { Exchange, type Shared } from './exchange.ts';
 import { credentialsOf, textOf } from './head.ts';
 import { readHttpBody } from './http-body.ts';
@@ -147,7 +147,10 @@ class HttpCall {
   async readBody(room: Room): Promise<IncomingBody> {
     const { http, tracesApi } = this.#wire.shared.options;
     const bytesMax = this.#route.door === 'traces_api' ? tracesApi.bodyBytesMax : http.bodyBytesMax;
-    const encoding = requireEncoding(this.#encoding);
+    const encoding = this.#encoding;
+    if (encoding === undefined) {
+      throw unsupportedMediaType(this.#wire.request.headers['content-type']);
+    }
     const body = await readHttpBody(this.#wire, { room, bytesMax });
     return { encoding, ...body };
   }

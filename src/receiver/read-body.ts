@@ -22,7 +22,10 @@ export function cutOff(): GatewayError {
   );
 }
 
-/** Drives `stream` into `sink` until the end, a limit, or the client's disappearance. */
+/**
+ * Drives `stream` into `sink` until the end, a limit, or the client's disappearance, of which its
+ * `close` tells. Its `error` is for whoever owns the stream.
+ */
 export function collect<Result>(
   stream: Readable & { readonly aborted?: boolean },
   sink: Sink<Result>,
@@ -72,8 +75,6 @@ export function collect<Result>(
       else if (waiting === undefined) finish();
       else waiting.then(finish, fail);
     });
-    stream.on('aborted', gone);
-    stream.on('error', gone);
     stream.on('close', () => {
       if (waiting === undefined || !stream.readableEnded) gone();
     });

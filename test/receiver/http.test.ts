@@ -292,6 +292,15 @@ describe('the error table', () => {
     expect(keyless.headers['content-type']).toBe('application/json');
   });
 
+  test('gRPC over HTTP/1.1 is a 415 that says what is missing', async () => {
+    const headers = { 'content-type': 'application/grpc' };
+    const reply = await sendHttp(under.grpcPort, { headers });
+    expect([reply.status, reply.reason]).toEqual([
+      415,
+      'send gRPC over HTTP/2, or application/x-protobuf over HTTP/1.1',
+    ]);
+  });
+
   test('a refusal is recorded once, with its key where it is known', async () => {
     await sendHttp(under.httpPort, { headers: { 'content-encoding': 'compress' } });
     await sendHttp(under.httpPort, { headers: { 'content-encoding': 'compress' } });
@@ -408,6 +417,15 @@ describe('any door', () => {
     refused.resume();
     await once(refused, 'close');
     session.close();
+  });
+
+  test('what only begins like HTTP/2 is let go of', async () => {
+    const raw = await openRaw(under.grpcPort);
+    raw.socket.write(`PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${'nonsense'.repeat(100)}`);
+    await raw.closed;
+    const other = await openRaw(under.grpcPort);
+    other.socket.write('PRINT / HTTP/1.1\r\n\r\n');
+    await other.closed;
   });
 
   test('a connection whose first bytes come one by one is understood', async () => {

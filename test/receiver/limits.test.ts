@@ -164,6 +164,15 @@ describe('time', () => {
     open();
   });
 
+  test('a body that outlasts the time for reading is answered', async () => {
+    const { httpPort } = await start({ http: { readHeaderTimeoutMs: 100, readTimeoutMs: 100 } });
+    const raw = await openRaw(httpPort);
+    raw.socket.write(head(['Content-Length: 1000']));
+    raw.socket.write('a');
+    expect(await raw.until(/\r\n\r\n/)).toMatch(/^HTTP\/1.1 504 .*Connection: close/s);
+    await raw.closed;
+  });
+
   test('a head that trickles, and a connection that says nothing, are closed', async () => {
     const { httpPort } = await start({ http: { readHeaderTimeoutMs: 100 } });
     const slow = await openRaw(httpPort);

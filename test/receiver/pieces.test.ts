@@ -104,6 +104,7 @@ describe('a body in any pieces', () => {
   test('that ends in a fault is cut off', async () => {
     const { room } = createRoom();
     const stream = new PassThrough();
+    stream.on('error', () => {});
     const read = collect(stream, sizedSink(10), room);
     stream.write('abc');
     stream.destroy(new Error('reset'));
