@@ -1,9 +1,9 @@
 /**
  * OTLP/JSON → protobuf, driven by the schema
  * (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). Reads what real clients
- * write, which is more than the specification allows: ids in base64, enums by name, snake_case names,
- * integers as numbers or texts, integers beyond 64 bits (as doubles), null for what is not there.
- * Unknown fields are ignored.
+ * write, which is more than the specification allows: ids in base64, enums by name, snake_case
+ * names, integers as numbers or texts, integers beyond 64 bits (as doubles), null for what is not
+ * there. Unknown fields are ignored.
  */
 import protobuf from 'protobufjs';
 import { GatewayError } from '../core/errors.ts';

@@ -1,8 +1,8 @@
 /**
  * Protobuf → OTLP/JSON, driven by the schema
  * (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). Lossless for every field
- * that the schema knows: ids in hex, 64-bit integers as texts, enums as numbers, bytes in base64, NaN and
- * the infinities as texts.
+ * that the schema knows: ids in hex, 64-bit integers as texts, enums as numbers, bytes in base64,
+ * NaN and the infinities as texts.
  *
  * Protobuf's merge rules hold: a repeated scalar's last value counts, repeated messages merge, and
  * setting a member of a oneof clears the others.

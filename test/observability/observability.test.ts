@@ -76,7 +76,7 @@ describe('counters', () => {
   });
 });
 
-test('reasons for a loss are there from the start, so that an alarm sees the first one', async () => {
+test('reasons for a loss are there from the start, so an alarm sees the first one', async () => {
   const text = await createObservability({ level: 'silent' }).metrics.text();
   for (const reason of dropReasons) {
     expect(text).toContain(`mibo_gateway_items_total{outcome="dropped",reason="${reason}"} 0`);

@@ -1,6 +1,6 @@
 /**
- * The routing rule's whole truth table, as a pure function. What is expected is computed by the short
- * table below, written from the rule's text and not from the code.
+ * The routing rule's whole truth table, as a pure function. What is expected is computed by the
+ * short table below, written from the rule's text and not from the code.
  */
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '../../src/core/errors.ts';
@@ -300,7 +300,7 @@ function hintOf(run: () => unknown): string {
   throw new Error('nothing was refused');
 }
 
-test('in passthrough without a platform id the next hop decides, but a named id must be a UUID', () => {
+test('in passthrough without a platform id the next hop decides, by a valid UUID', () => {
   const next = tenant('next_hop', []);
   expect(route(next, [none]).agentOf).toEqual(['']);
   expect(route(next, [named(foreign.toUpperCase())]).agentOf).toEqual([foreign]);
