@@ -74,10 +74,7 @@ function serve({ shared, http, health }: Served, wire: CallOnWire): void {
   const { stream, headers } = wire;
   if (!isGrpc(headers['content-type'])) {
     // node:http2's own classes for what is written against node:http.
-    const request: unknown = new Http2ServerRequest(stream, headers, {}, wire.raw).on(
-      'error',
-      ignore,
-    );
+    const request: unknown = new Http2ServerRequest(stream, headers, {}, wire.raw);
     const response: unknown = new Http2ServerResponse(stream);
     http(request as IncomingMessage, response as ServerResponse);
     return;

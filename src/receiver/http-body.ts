@@ -32,7 +32,6 @@ async function receive(
     if (wait !== undefined) await wait;
   }
   if (request.headers.expect !== undefined) response.writeContinue();
-  wire.continued = true;
   const sink = declaredBytes === undefined ? growingSink(room, bytesMax) : sizedSink(declaredBytes);
   return collect(request, sink, room);
 }

@@ -14,8 +14,6 @@ export type RequestOnWire = {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly shared: Shared;
-  /** The client was told to send its body, or never asked. */
-  continued: boolean;
   /** Nothing more can be read from the connection. */
   broken: boolean;
 };
@@ -63,14 +61,12 @@ function sendHttp2({ request, response }: RequestOnWire, answer: Answer, headers
 }
 
 /** Whether more is to come than is worth reading for the connection's sake. */
-function isAbandoned({ request, continued, broken }: RequestOnWire): boolean {
+function isAbandoned({ request, broken }: RequestOnWire): boolean {
   if (request.complete || broken) return false;
   const { headers } = request;
   const chunked = headers['transfer-encoding'] !== undefined;
   const declaredBytes = Number(headers['content-length'] ?? 0);
   if (!chunked && declaredBytes === 0) return false;
-  // Whether the body follows now is the client's choice; only a new connection is sure.
-  if (headers.expect !== undefined && !continued) return true;
   return chunked || declaredBytes > restBytesMax;
 }
 

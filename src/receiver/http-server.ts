@@ -74,7 +74,7 @@ function createHandler(shared: Shared, underWay: WeakMap<Duplex, HttpCall>): Htt
   const routeOf = createRoutes(shared.options.tracesApi);
   return (request, response) => {
     const route = routeOf(request.url ?? '/');
-    const wire = { request, response, shared, continued: false, broken: false };
+    const wire = { request, response, shared, broken: false };
     if (route.door === 'health') {
       answerHealth(wire);
       return;

@@ -1,7 +1,6 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import {
-  type CallOptions,
   Client,
   credentials,
   type Metadata,
@@ -41,15 +40,15 @@ const message = Buffer.from('0a02080112', 'hex');
 const last = () => under.received.at(-1);
 
 /** A call by the reference client, with its own framing, windows and deadlines. */
-function callByGrpcJs(port: number, body: Buffer, options: CallOptions = {}): Promise<Metadata> {
+function callByGrpcJs(port: number, body: Buffer, key = goodKey): Promise<Metadata> {
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
   const metadata = new MetadataOf();
-  metadata.set('x-api-key', goodKey);
+  metadata.set('x-api-key', key);
   const same = (bytes: Buffer) => bytes;
   return new Promise<Metadata>((resolve, reject) => {
     let trailers: Metadata | undefined;
     const call = client.makeUnaryRequest(
-      ...([exportPath, same, same, body, metadata, options] as const),
+      ...([exportPath, same, same, body, metadata] as const),
       (fault: ServiceError | null) => (fault === null ? undefined : reject(fault)),
     );
     call.on('status', (status) => {
@@ -205,6 +204,13 @@ describe('refusals', () => {
     });
     expect([reply.http, reply.status, reply.rstCode]).toEqual([200, 16, 0]);
     expect(under.budget.usedBytes).toBe(0);
+  });
+
+  test('grpc-js sees that its key is unknown, whatever it has sent by then', async () => {
+    for (const bytes of [0, 10, 100_000, 5 * mebibyte]) {
+      const call = callByGrpcJs(under.grpcPort, Buffer.alloc(bytes), 'bad');
+      await expect(call).rejects.toMatchObject({ code: 16 });
+    }
   });
 
   const kinds = Object.keys(errorTable) as ErrorKind[];

@@ -1,7 +1,16 @@
 import { connect as connectHttp2 } from 'node:http2';
 import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
-import { callGrpc, exportPath, frame, head, openRaw, sendHttp } from './clients.ts';
+import {
+  callGrpc,
+  exportPath,
+  frame,
+  head,
+  http2Reset,
+  http2Upload,
+  openRaw,
+  sendHttp,
+} from './clients.ts';
 import {
   fullSuccess,
   gate,
@@ -159,9 +168,11 @@ describe('time', () => {
 
   test('a key check that takes too long is answered before the body is read', async () => {
     const { opened, open } = gate();
-    const { httpPort } = await start({ requestDeadlineMs: 50, beforeKey: () => opened });
+    const { httpPort, received } = await start({ requestDeadlineMs: 50, beforeKey: () => opened });
     expect((await sendHttp(httpPort, { body: Buffer.alloc(100) })).status).toBe(504);
     open();
+    await under.stop();
+    expect(received).toEqual([]);
   });
 
   test('a body that outlasts the time for reading is answered', async () => {
@@ -315,6 +326,33 @@ describe('clients that go away', () => {
     raw.socket.resetAndDestroy();
     await raw.closed;
     expect((await sendHttp(httpPort)).status).toBe(200);
+  });
+
+  test('in the middle of an upload over HTTP/2, which is not taken for its end', async () => {
+    const { httpPort, received, refusals } = await start();
+    const uploads = [
+      ['/v1/traces', 'application/x-protobuf'],
+      [exportPath, 'application/grpc'],
+    ] as const;
+    for (const [path, contentType] of uploads) {
+      const upload = {
+        ':method': 'POST',
+        ':scheme': 'http',
+        ':authority': 'gateway',
+        ':path': path,
+        'content-type': contentType,
+        'x-api-key': goodKey,
+      };
+      const raw = await openRaw(httpPort);
+      // A whole message, but it does not end there.
+      raw.socket.write(http2Upload(upload, frame(Buffer.alloc(100))));
+      await until(() => under.budget.usedBytes > 0);
+      raw.socket.write(http2Reset(8));
+      await until(() => under.budget.usedBytes === 0);
+      raw.socket.destroy();
+    }
+    expect(refusals.map(({ protocol }) => protocol)).toEqual(['http']);
+    expect(received).toEqual([]);
   });
 
   test('with a fault on an HTTP/2 stream, refused or not', async () => {

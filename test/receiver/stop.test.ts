@@ -103,6 +103,20 @@ describe('stop', () => {
     expect(held()).toBe(1);
   });
 
+  test('a request whose connection broke before its body was wanted does not hold it up', async () => {
+    const { opened, open } = gate();
+    const under = await startReceiver({ beforeKey: () => opened });
+    const idle = await openRaw(under.httpPort);
+    idle.socket.write(head(['Content-Length: 0'], '/nowhere'));
+    await idle.until(/404/);
+    const broken = await openRaw(under.httpPort);
+    broken.socket.write(`${head(['Transfer-Encoding: chunked'])}zz\r\n`);
+    await broken.until(/^HTTP\/1.1 400 /);
+    open();
+    await Promise.all([under.stop(60_000), idle.closed, broken.closed]);
+    expect(under.received).toEqual([]);
+  });
+
   test('what does not end within the grace is cut off', async () => {
     const { under } = await startHeld({ requestDeadlineMs: 60_000 });
     const raw = await openRaw(under.httpPort);
