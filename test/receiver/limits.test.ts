@@ -111,7 +111,7 @@ describe('bombs', () => {
     expect([http.status, grpc.status]).toEqual([413, 8]);
     expect(http.reason).toContain('payload too large');
     expect(most).toBeGreaterThan(8 * mebibyte);
-    expect(most).toBeLessThan(110 * mebibyte);
+    expect(most).toBeLessThan(70 * mebibyte);
     // The loop went on turning meanwhile, so others were served.
     expect(turns).toBeGreaterThan(10);
   });

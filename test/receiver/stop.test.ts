@@ -103,7 +103,7 @@ describe('stop', () => {
     expect(held()).toBe(1);
   });
 
-  test('a request whose connection broke before its body was wanted does not hold it up', async () => {
+  test('a request whose connection broke before its body was read holds nothing up', async () => {
     const { opened, open } = gate();
     const under = await startReceiver({ beforeKey: () => opened });
     const idle = await openRaw(under.httpPort);
