@@ -91,7 +91,7 @@ export function startGateway({ site, mode, nodeOptions }: StartOptions): Promise
     createInterface({ input: child.stderr }).on('line', (line) => {
       const entry = parse(line);
       if (entry.msg === 'listening') ports.set(String(entry.listener), Number(entry.port));
-      else if (entry.level !== 'info') complaints.push(line.slice(0, 400));
+      else if (entry.level !== 'info') complaints.push(complaintOf(entry) ?? line);
       if (entry.msg !== 'ready') return;
       clearTimeout(timer);
       resolve({
@@ -106,6 +106,14 @@ export function startGateway({ site, mode, nodeOptions }: StartOptions): Promise
       });
     });
   });
+}
+
+/** Undefined for what is no log entry. Without the time, so that equal ones are equal. */
+function complaintOf(entry: Record<string, unknown>): string | undefined {
+  if (entry.msg === undefined) return undefined;
+  const { message } = (entry.err ?? {}) as { message?: unknown };
+  const parts = [entry.level, entry.msg, entry.kind, entry.hint, message];
+  return `it logged: ${parts.filter((part) => part !== undefined).join(', ')}`;
 }
 
 /** A line that is no log entry, such as a crash, is kept like a complaint. */

@@ -71,10 +71,16 @@ export function quietText(results: readonly Measured[]): string {
   );
 }
 
+const faultsShownMax = 3;
+
 export function failureText(results: readonly Measured[]): string {
-  const lines = results.flatMap((measured) =>
-    summarize(measured).faults.map((fault) => `- **${measured.row.name}**: ${fault}`),
-  );
+  const lines = results.flatMap((measured) => {
+    const { faults } = summarize(measured);
+    if (faults.length === 0) return [];
+    const rest =
+      faults.length > faultsShownMax ? `; and ${faults.length - faultsShownMax} more` : '';
+    return [`- **${measured.row.name}**: ${faults.slice(0, faultsShownMax).join('; ')}${rest}`];
+  });
   if (lines.length > 0) return `Rows that failed, and why:\n\n${lines.join('\n')}\n`;
   return 'Every span that was accepted arrived exactly once, in every round of every row.\n';
 }

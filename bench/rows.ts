@@ -55,4 +55,5 @@ export const rows: readonly Row[] = [
   rowOf({ ...plain, mode: 'memory', transport: 'http', spans: 512, named: false }),
   rowOf({ ...plain, mode: 'memory', transport: 'http', spans: 512, encoding: 'json' }),
   ...gatewayRows('sync'),
+  rowOf({ ...plain, mode: 'sync', transport: 'http', spans: 512, named: false }),
 ];
