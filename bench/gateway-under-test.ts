@@ -1,4 +1,4 @@
-/** The real gateway as its own process, with a project, agents and keys made by its own commands. */
+/** The real gateway as its own process, with keys and agents made by its own commands. */
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -95,8 +95,8 @@ const statusNames = ['889acac8b21234da8f', `0b${Buffer.from('grpc-status').toStr
 );
 
 /**
- * The gRPC status in a block of trailers from a peer that was given no header table; undefined if it
- * is not there or has two digits, which Huffman code hides: no success in either case.
+ * The gRPC status in a block of trailers from a peer that was given no header table; undefined if
+ * it is not there or has two digits, which Huffman code hides: no success in either case.
  */
 export function grpcStatusIn(block: Buffer): number | undefined {
   for (const name of statusNames) {

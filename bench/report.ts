@@ -66,8 +66,8 @@ export function quietText(results: readonly Measured[]): string {
   const text = `Other processes used ${percent(share)} of the server's core (median of the rows)`;
   if (share <= quietShareMax) return `${text}: the machine was quiet.`;
   return (
-    `**${text}: the machine was busy.** Caches and clock speed were shared, so the CPU columns are ` +
-    'too high, and rates and latencies say nothing. Run it again on a quiet machine.'
+    `**${text}: the machine was busy.** Caches and clock speed were shared, so the CPU columns ` +
+    'are too high, and rates and latencies say nothing. Run it again on a quiet machine.'
   );
 }
 
@@ -117,29 +117,32 @@ function targetTable(results: readonly Measured[]): string {
 function methodText({ rounds, warmupMs, measureMs }: Report): string {
   return `## How it is measured
 
-- The gateway is the real process, \`bin/mibo-gateway.js start\`, with keys made by its own commands in
-  SQLite; each measurement of a row starts a fresh one. ${rounds} interleaved round(s): all rows once,
-  then all rows again. Per row a warm-up of ${warmupMs} ms of the server's CPU time, then ${measureMs} ms
-  measured; the table has medians, the range is that of the rounds, RSS is the highest of all rounds.
-- CPU is that of the whole process, all threads, garbage collection and compiler included: the sum over
-  \`/proc/PID/task/*/schedstat\`, from before the first measured request until the last span has arrived
-  at the sink. It is checked against \`/proc/PID/stat\`; a row in which they differ fails.
-- The load writes requests made beforehand to plain sockets: over HTTP/1.1 one request under way per
-  connection, over HTTP/2 framed by hand, several streams on each of 8 connections; 16 requests under
-  way for 512 spans, 32 for 1 span, the next one on each answer. It is a closed loop at full load, so
-  the latencies are those of a saturated gateway: queueing, not added latency.
-- The sink compares each delivery byte for byte with the bodies that were sent, whose spans are known;
-  what it does not know (stamped or transcoded bodies) it inflates and counts by a walk of its own. A row
-  fails, and the command exits with 1, unless every request was accepted, exactly the accepted spans
-  arrived, none twice, and each carried the header of its agent.
-- Bodies: spans of an agent with model, tool and retrieval spans, GenAI attributes, prompts and answers;
-  512 spans are 255 KB (54 KB gzip), 1 span is 0.8 KB (0.6 KB gzip); 8 and 64 different bodies for 4
-  agents.
-- \`sink-alone\` is the load against a bare \`node:http\` server that only counts: what reading the
-  requests costs any server on this Node. \`stamped\` has a key for one agent and no attribute, so that
-  the gateway writes the agent into each body. \`server busy\` is the share of its core that the server
-  used; well below 100 % the load or the sink was the limit, which leaves the CPU columns valid. What
-  others did on the same core stands beside it.
+- The gateway is the real process, \`bin/mibo-gateway.js start\`, with keys made by its own
+  commands in SQLite; each measurement of a row starts a fresh one. ${rounds} interleaved
+  round(s): all rows once, then all rows again. Per row a warm-up of ${warmupMs} ms of the
+  server's CPU time, then ${measureMs} ms measured; the table has medians, the range is that of
+  the rounds, RSS is the highest of all rounds.
+- CPU is that of the whole process, all threads, garbage collection and compiler included: the sum
+  over \`/proc/PID/task/*/schedstat\`, from before the first measured request until the last span
+  has arrived at the sink. It is checked against \`/proc/PID/stat\`; a row in which they differ
+  fails.
+- The load writes requests made beforehand to plain sockets: over HTTP/1.1 one request under way
+  per connection, over HTTP/2 framed by hand, several streams on each of 8 connections; 16
+  requests under way for 512 spans, 32 for 1 span, the next one on each answer. It is a closed
+  loop at full load, so the latencies are those of a saturated gateway: queueing, not added
+  latency.
+- The sink compares each delivery byte for byte with the bodies that were sent, whose spans are
+  known; what it does not know (stamped or transcoded bodies) it inflates and counts by a walk of
+  its own. A row fails, and the command exits with 1, unless every request was accepted, exactly
+  the accepted spans arrived, none twice, and each carried the header of its agent.
+- Bodies: spans of an agent with model, tool and retrieval spans, GenAI attributes, prompts and
+  answers; 512 spans are 255 KB (54 KB gzip), 1 span is 0.8 KB (0.6 KB gzip); 8 and 64 different
+  bodies for 4 agents.
+- \`sink-alone\` is the load against a bare \`node:http\` server that only counts: what reading
+  the requests costs any server on this Node. \`stamped\` has a key for one agent and no
+  attribute, so that the gateway writes the agent into each body. \`server busy\` is the share of
+  its core that the server used; well below 100 % the load or the sink was the limit, which leaves
+  the CPU columns valid. What others did on the same core stands beside it.
 `;
 }
 
@@ -147,9 +150,9 @@ const readingText = `## Reading
 
 - Compare rows of one run with one another. Absolute numbers belong to this machine and date; on a
   shared virtual machine ±20 % is noise.
-- Where deliveries are fewer than requests, memory mode joined what was waiting for the same agent. That
-  is its intended work under load, and why 1-span requests cost less there than in sync mode, where
-  each request waits for a delivery of its own.
-- The load, the sink and the gateway talk over the loopback of one machine: no network card, no TLS, no
-  round trips. CPU per span carries over to a network, latency does not.
+- Where deliveries are fewer than requests, memory mode joined what was waiting for the same
+  agent. That is its intended work under load, and why 1-span requests cost less there than in
+  sync mode, where each request waits for a delivery of its own.
+- The load, the sink and the gateway talk over the loopback of one machine: no network card, no
+  TLS, no round trips. CPU per span carries over to a network, latency does not.
 `;
