@@ -2,8 +2,8 @@
  * Inflating bodies within the limits.
  *
  * Small ones are inflated at once, which costs a quarter of the asynchronous way and blocks the
- * loop for a few milliseconds at most; the rest goes through the thread pool, growing its room
- * step by step, so that a bomb dies at the limit. Concatenated gzip members and zstd frames are
+ * loop for a few milliseconds at most; the rest goes through the thread pool, so that a bomb dies
+ * at the limit while others are served. Concatenated gzip members and zstd frames are
  * one body (RFC 1952 §2.2, RFC 8878 §3.1); anything else behind the end is malformed.
  */
 import {
@@ -18,6 +18,7 @@ import {
 } from 'node:zlib';
 import type { Compression } from '../core/delivery.ts';
 import { GatewayError } from '../core/errors.ts';
+import { cutOff } from './read-body.ts';
 import { type Room, tooLarge } from './room.ts';
 
 /** How a compression is called in a hint, and the calls that undo it. */
@@ -103,32 +104,45 @@ function inflateNow(
   }
 }
 
+/**
+ * Twice: counted, then kept. So a bomb costs no memory however far it gets, what is kept is taken
+ * room for at once, and requests that grow step by step cannot block one another half-way.
+ */
 async function inflateLarge(
   received: Buffer,
   method: Method,
   { room, bytesMax }: { readonly room: Room; readonly bytesMax: number },
 ): Promise<Buffer> {
-  const inflater = method.stream({ chunkSize: streamChunkBytes });
-  const pieces: Buffer[] = [];
   let bytes = 0;
+  await forEachPiece(received, method, (piece) => {
+    bytes += piece.length;
+    if (bytes > bytesMax) throw tooLarge(bytesMax);
+    // The deadline came, or the client went away.
+    if (room.closed) throw cutOff();
+  });
+  await room.take(bytes);
+  const message = Buffer.allocUnsafeSlow(bytes);
+  let kept = 0;
+  await forEachPiece(received, method, (piece) => {
+    kept += piece.copy(message, kept);
+  });
+  return message;
+}
+
+async function forEachPiece(
+  received: Buffer,
+  method: Method,
+  use: (piece: Buffer) => void,
+): Promise<void> {
+  const inflater = method.stream({ chunkSize: streamChunkBytes });
   inflater.end(received);
   try {
     // Leaving the loop by a throw destroys the inflater.
-    for await (const piece of inflater as AsyncIterable<Buffer>) {
-      bytes += piece.length;
-      if (bytes > bytesMax) throw tooLarge(bytesMax);
-      await room.take(piece.length);
-      pieces.push(piece);
-    }
+    for await (const piece of inflater) use(piece);
   } catch (thrown) {
     throw faultOf(thrown, method);
   }
   if (inflater.bytesWritten < received.length) throw trailing(method);
-  // Joined once, at the end: a bomb never gets there, and leaves no copies behind.
-  await room.take(bytes);
-  const message = Buffer.concat(pieces, bytes);
-  room.giveBack(bytes);
-  return message;
 }
 
 /**
