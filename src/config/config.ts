@@ -15,7 +15,7 @@ import { substitute } from './environment.ts';
 import { type Layer, readLayer, setLayer } from './layers.ts';
 import { presetTree, variableBehind } from './presets.ts';
 import { ConfigError, type ConfigProblem } from './problems.ts';
-import type { Config } from './schema.ts';
+import { type Config, isOpen } from './schema.ts';
 import { merge } from './tree.ts';
 import { validate } from './validate.ts';
 
@@ -43,7 +43,7 @@ export function loadConfig(options: LoadOptions): Config {
     ...sets.map((argument) => setLayer(argument, report)),
   ].filter((layer) => layer !== undefined);
   const merged = layers.map(({ tree }) => tree).reduce(merge, presetTree);
-  const substituted = substitute(merged, { env, report });
+  const substituted = substitute(merged, { env, report, open: isOpen });
   const reported = new Set(problems.map(({ path }) => path));
   const { config, problems: invalid } = validate(substituted);
   problems.push(...invalid.filter(({ path }) => !reported.has(path)));

@@ -17,6 +17,8 @@ type Environment = {
   readonly env: NodeJS.ProcessEnv;
   /** Hears of each reference that cannot be replaced. */
   readonly report: (problem: ConfigProblem) => void;
+  /** Whether what stands at a path may be repeated in a problem. */
+  readonly open: (path: readonly string[]) => boolean;
 };
 
 /** The tree with every reference in its values replaced. */
@@ -42,15 +44,18 @@ export function fromEnv(name: string, preset = ''): string {
   return `\${env:${name}:-${preset}}`;
 }
 
-function expand(text: string, path: readonly string[], { env, report }: Environment): unknown {
+function expand(text: string, path: readonly string[], environment: Environment): unknown {
+  const { env, report } = environment;
   let replacedAny = false;
   const expanded = text.replace(reference, (written: string, inner: string | undefined) => {
     if (inner === undefined) return '$';
     replacedAny = true;
     const [, name, preset] = variable.exec(inner) ?? [];
-    const problem = { path: path.join('.'), value: `\${${inner.split(':-')[0]}}` };
+    const shown = environment.open(path) ? inner.split(':-')[0] : undefined;
+    const value = shown === undefined ? undefined : `\${${shown}}`;
+    const problem = { path: path.join('.'), value };
     if (name === undefined || preset?.includes('${')) {
-      report({ ...problem, ...notAReference(inner) });
+      report({ ...problem, ...notAReference(shown) });
       return written;
     }
     const held = env[name] ?? preset;
@@ -67,8 +72,8 @@ function notSet(name: string) {
   };
 }
 
-function notAReference(inner: string) {
-  const bare = /^[A-Za-z_]\w*/.exec(inner)?.[0];
+function notAReference(shown = '') {
+  const bare = /^[A-Za-z_]\w*/.exec(shown)?.[0];
   return {
     expected: `a reference such as ${fromEnv('NAME', 'default')}, without another in it`,
     hint:

@@ -16,7 +16,7 @@ import {
   type YAMLSeq,
 } from 'yaml';
 import { fromEnv } from './environment.ts';
-import { type ConfigProblem, maskKeys } from './problems.ts';
+import type { ConfigProblem } from './problems.ts';
 import { substituted } from './setting.ts';
 import { isTree, treeOf } from './tree.ts';
 
@@ -140,7 +140,8 @@ export function setLayer(argument: string, report: Report): Layer | undefined {
   if (name === argument || path.includes('')) {
     const hint = 'for example --set telemetry.logs.level=debug';
     const expected = 'NAME=VALUE with a name such as a.b.c';
-    report({ path: '', at: maskKeys(`--set ${name}`) as string, value: undefined, expected, hint });
+    // Not repeated: without a name it may be a secret.
+    report({ path: '', at: '--set', value: undefined, expected, hint });
     return undefined;
   }
   return {

@@ -15,6 +15,10 @@ export function variableBehind(path: string): string | undefined {
 }
 
 /** To stand in for wrong values. */
-export const spareTree: unknown = substitute(presetTree, { env: {}, report() {} });
+export const spareTree: unknown = substitute(presetTree, {
+  env: {},
+  report() {},
+  open: () => false,
+});
 
 export const spareConfig: Config = configSchema.parse(spareTree);

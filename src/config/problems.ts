@@ -45,9 +45,20 @@ function show(value: unknown): string {
   return written.length > valueCharsMax ? `${written.slice(0, valueCharsMax)}…` : written;
 }
 
-/** Hides what looks like a key, wherever it was pasted by mistake. */
-export function maskKeys(value: unknown): unknown {
+/** Stands for a secret. */
+export const hidden = '****';
+
+/**
+ * Hides user and password of a URL, with or without a scheme: all up to the last `@`, since a
+ * password may hold any character.
+ */
+export function maskUser(text: string): string {
+  return text.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, `$1${hidden}@`);
+}
+
+/** Hides what looks like a key or a password in a URL, wherever it was pasted by mistake. */
+export function maskPasted(value: unknown): unknown {
   return mapLeaves(value, (leaf) =>
-    typeof leaf === 'string' ? leaf.replace(/mibo_[\w-]{6,}/g, 'mibo_****') : leaf,
+    typeof leaf === 'string' ? maskUser(leaf).replace(/mibo_[\w-]{6,}/g, `mibo_${hidden}`) : leaf,
   );
 }

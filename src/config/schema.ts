@@ -42,6 +42,12 @@ export const settingEntries = entries.filter(
   (entry): entry is Entry & { setting: Setting } => entry.setting !== undefined,
 );
 
+/** Whether a path leads to a known setting without secrets, or into it. */
+export function isOpen(path: readonly string[]): boolean {
+  const entry = settingEntries.find((each) => each.path.every((name, at) => name === path[at]));
+  return entry !== undefined && entry.setting.mask === undefined;
+}
+
 function listEntries(parent: z.ZodObject, above: readonly string[]): Entry[] {
   return Object.entries(parent.shape).flatMap(([name, child]) => {
     const path = [...above, name];

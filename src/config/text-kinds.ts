@@ -1,5 +1,6 @@
 /** Settings that are text: names, paths, URLs, headers, secrets. */
 import { z } from 'zod';
+import { hidden, maskUser } from './problems.ts';
 import { asText, asYaml, type Setting, setting, type Words } from './setting.ts';
 
 type TextRules = Pick<Setting, 'mask'> & {
@@ -42,14 +43,12 @@ export function textList(words: Words) {
   });
 }
 
-const hidden = '****';
-
 export const maskWhole = (written: unknown) => (written === '' ? '' : hidden);
 
-/** Hides the credentials in a URL: up to the last `@`, since a password may hold any character. */
 export function maskUrl(written: unknown): unknown {
+  if (typeof written === 'object' && written !== null) return hidden;
   if (typeof written !== 'string') return written;
-  return written.replace(/\/\/.*@/s, `//${hidden}@`).replace(/\?.*/s, `?${hidden}`);
+  return maskUser(written).replace(/([?#]).*/s, `$1${hidden}`);
 }
 
 function maskValues(written: unknown): unknown {
@@ -115,7 +114,8 @@ export function httpUrl(words: Words & { orEmpty?: boolean }) {
     valid: z.string().refine((raw) => (orEmpty && raw === '') || isPlainUrl(raw)),
     expected: orEmpty ? `${plain}; empty for none` : plain,
     hint: (value) =>
-      typeof value === 'string' && /^[\w.-]+:\d+(?:\/|$)/.test(value)
+      // The rest of the URL is repeated, so it must not hold what `maskUrl` hides.
+      typeof value === 'string' && /^[\w.-]+:\d+(?:\/[^@?#]*)?$/.test(value)
         ? `write http://${value}`
         : undefined,
     mask: maskUrl,

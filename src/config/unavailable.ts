@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import { spareConfig } from './presets.ts';
-import { type ConfigProblem, maskKeys } from './problems.ts';
+import { type ConfigProblem, maskPasted } from './problems.ts';
 import { type Config, type Entry, settingEntries } from './schema.ts';
 import { writtenValue } from './setting.ts';
 import { valueAt } from './tree.ts';
@@ -78,7 +78,7 @@ export function checkAvailable(config: Config): readonly ConfigProblem[] {
     return [
       {
         path: entry.path.join('.'),
-        value: maskKeys(writtenValue(value, entry.setting, { masked: true })),
+        value: maskPasted(writtenValue(value, entry.setting, { masked: true })),
         expected: `${allowed}: this version has it not yet`,
         hint: row.instead,
       },

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { checkTogether, type JointProblem } from './check.ts';
 import { nearestHint } from './nearest.ts';
 import { presetTree, spareTree } from './presets.ts';
-import { type ConfigProblem, maskKeys } from './problems.ts';
+import { type ConfigProblem, maskPasted } from './problems.ts';
 import { type Config, configSchema, type Entry, entries, settingEntries } from './schema.ts';
 import { asText, type Setting } from './setting.ts';
 import { isTree, mapLeaves, merge, treeOf, valueAt } from './tree.ts';
@@ -65,7 +65,7 @@ function settingProblem(path: readonly string[], setting: Setting, tree: unknown
   const hint = typeof value === 'object' ? undefined : setting.hint?.(value);
   return {
     path: path.join('.'),
-    value: maskKeys(setting.mask?.(value) ?? value),
+    value: maskPasted(setting.mask?.(value) ?? value),
     expected: setting.expected,
     ...(hint === undefined ? {} : { hint }),
   };
@@ -77,7 +77,7 @@ function leavesOf(value: unknown, path: readonly string[]): readonly (readonly s
   return Object.entries(value).flatMap(([name, held]) => leavesOf(held, [...path, name]));
 }
 
-const secretNames = /key|token|secret|password|auth|cred|header|url|dsn/i;
+const secretNames = /key|token|secret|pass|pwd|bearer|cred|auth|cookie|private|header|url|dsn/i;
 
 function unknownProblem(path: readonly string[], tree: unknown): ConfigProblem {
   const name = path.join('.');
@@ -85,7 +85,7 @@ function unknownProblem(path: readonly string[], tree: unknown): ConfigProblem {
   const hint = nearestHint(path);
   return {
     path: name,
-    value: secretNames.test(name) || isTree(value) ? undefined : maskKeys(value),
+    value: secretNames.test(name) || isTree(value) ? undefined : maskPasted(value),
     expected: 'the name of a setting',
     ...(hint === undefined ? {} : { hint }),
   };

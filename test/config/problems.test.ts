@@ -130,7 +130,7 @@ describe('all at once', () => {
     });
     expect(problems.map(({ path, at }) => path || at)).toEqual([
       '1.yaml:2:1',
-      '--set nonsense',
+      '--set',
       'auth.header',
       'limits.in_flight_mib',
       'foo',
@@ -224,10 +224,61 @@ describe('secrets', () => {
     `a: [1\nb: ${secret}\n`,
     `a: !${secret} 1`,
     `a: *${secret}`,
+    `downstream: { endpoint: "user:${secret}@host:4318" }`,
+    `downstream: { endpoint: "https:user:${secret}@host" }`,
+    `downstream: { endpoint: "user:${secret}//@host" }`,
+    `downstream: { endpoint: "http://h#${secret}" }`,
+    `downstream: { endpoint: "h:4318/v1?token=${secret}" }`,
+    `downstream: { endpoint: "user:1/${secret}@h" }`,
+    `downstream: { endpoint: ["user:${secret}@h"] }`,
+    `auth: { redis: { url: ":${secret}@h:6379" } }`,
+    `auth: { redis: { url: "${secret}@h:6379" } }`,
+    `receivers: { otlp: { protocols: { grpc: { endpoint: "u:${secret}@h:1" } } } }`,
+    `downstream: { place: "u:${secret}@h:1" }`,
+    `downstream: { pwd: ${secret} }`,
+    `downstream: { passphrase: ${secret} }`,
+    `downstream: { bearer: ${secret} }`,
+    `downstream: { credentials: [${secret}] }`,
+    `downstream: { cookie: ${secret} }`,
+    `downstream: { private: ${secret} }`,
+    `auth: { passthrough: { api_key: "pre\${${secret}-x}" } }`,
+    `auth: { passthrough: { api_key: "\${${secret}}" } }`,
+    `auth: { passthrough: "\${${secret}}" }`,
+    `downstream: { pwd: "\${${secret}}" }`,
+    `downstream: { headers: { authorization: "Bearer \${${secret}}" } }`,
+    `downstream: { headers: ["\${${secret}}"] }`,
+    `admin: { token: "\${env:A:-\${${secret}}" }`,
   ])('no message shows the secret of %s', (text) => {
     const problems = problemsOf({ files: [text] });
     expect(problems).not.toEqual([]);
     expect(formatProblems(problems) + JSON.stringify(problems)).not.toContain(secret);
+  });
+
+  test.each([secret, `.${secret}`, `a..${secret}=1`, `=${secret}`])(
+    'a --set without a name is not repeated: %s',
+    (argument) => {
+      const problems = problemsOf({ sets: [argument] });
+      expect(problems).toMatchObject([
+        { at: '--set', expected: expect.stringContaining('NAME=VALUE') },
+      ]);
+      expect(formatProblems(problems) + JSON.stringify(problems)).not.toContain(secret);
+    },
+  );
+
+  test('a secret that holds a reference in the wrong shape still gets a cure', () => {
+    const files = [`admin: { token: "a\${b}" }\nlimits: { in_flight_mib: "\${MIB}" }`];
+    expect(problemsOf({ files })).toMatchObject([
+      { path: 'limits.in_flight_mib', value: `\${MIB}`, hint: expect.stringContaining('env:MIB') },
+      { path: 'admin.token', value: undefined, hint: 'write $$ where a $ is meant' },
+    ]);
+  });
+
+  test('what is no secret in a URL is shown', () => {
+    const shownOf = (endpoint: string) =>
+      problemsOf({ sets: [`downstream.endpoint=${endpoint}`] })[0]?.value;
+    expect(shownOf('https://u:p@host:1/path?q')).toBe('https://****@host:1/path?****');
+    expect(shownOf('u:p@host:1')).toBe('****@host:1');
+    expect(shownOf('host:1')).toBe('host:1');
   });
 
   test('a secret from a variable is masked too', () => {
