@@ -1,6 +1,6 @@
 /** One connection to the SQLite file: statements prepared once, settings, migrations. */
 import { hash } from 'node:crypto';
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { type Migration, migrations } from './sqlite-schema.ts';
@@ -18,12 +18,27 @@ export type Connection = {
 
 /** Makes the file, readable for its owner only, with the folders above it. */
 export function createDatabaseFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  try {
+  makeFolder(dirname(path));
+  // One that is there already keeps the permissions that its owner gave it.
+  unlessThere(() => {
     closeSync(openSync(path, 'wx', 0o600));
     chmodSync(path, 0o600);
+  });
+}
+
+/** Step by step: where nothing can be made (/proc), Node's own `recursive` tries for ever. */
+function makeFolder(path: string): void {
+  const above = dirname(path);
+  if (existsSync(path) || above === path) return;
+  makeFolder(above);
+  // Another process may have been faster.
+  unlessThere(() => mkdirSync(path, { mode: 0o700 }));
+}
+
+function unlessThere(make: () => void): void {
+  try {
+    make();
   } catch (error) {
-    // It is there already, with the permissions that its owner gave it.
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }

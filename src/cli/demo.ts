@@ -7,7 +7,7 @@
  */
 
 import { hash } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type Project, RegistryError, type Store } from '../auth/auth.ts';
 import { Refusal } from './refusal.ts';
@@ -95,7 +95,8 @@ function writeKeys(path: string, keys: Pick<Demo, 'supportKey' | 'projectKey'>):
     '',
   ].join('\n');
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // The folder above it holds the store, which is open.
+    if (!existsSync(dirname(path))) mkdirSync(dirname(path), { mode: 0o700 });
     // Beside it and then in its place, so that nobody ever reads half a file or a public one.
     const draft = `${path}.${process.pid}`;
     writeFileSync(draft, text, { mode: 0o600 });

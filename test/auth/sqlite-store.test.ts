@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -171,12 +171,29 @@ describe('the file', () => {
     expect(readFileSync(path, 'utf8')).toMatch(/^these are not/);
   });
 
-  test('whose folder cannot be made is named', () => {
+  test('whose folders cannot be made is named', () => {
     const blocked = join(folder(), 'file');
     writeFileSync(blocked, '');
-    expect(() => open(join(blocked, 'keys.db'))).toThrow(
-      expect.objectContaining({ kind: 'store_unavailable' }),
-    );
+    for (const path of [join(blocked, 'keys.db'), join(blocked, 'a', 'b', 'keys.db')]) {
+      expect(() => open(path)).toThrow(
+        expect.objectContaining({
+          kind: 'store_unavailable',
+          hint: expect.stringMatching(/^check the file of the key store, .*: ENOTDIR/),
+        }),
+      );
+    }
+  });
+
+  test('below a folder in which nothing can be made is refused, not tried for ever', () => {
+    const script = join(import.meta.dirname, 'change-in-another-process.ts');
+    // In a process of its own, since no timer ends a call that never comes back.
+    const { status, stderr } = spawnSync(process.execPath, [script, '/proc/x/y/keys.db'], {
+      timeout: 4_000,
+      killSignal: 'SIGKILL',
+      encoding: 'utf8',
+    });
+    expect(status).toBe(1);
+    expect(stderr).toContain('check the file of the key store, /proc/x/y/keys.db');
   });
 
   test('of a newer or different program is refused', async () => {
