@@ -5,8 +5,8 @@
 import { GatewayError } from '../core/errors.ts';
 import type { Tenant } from '../core/tenant.ts';
 
-/** A key in the wrong field must not end up in a log or an answer. */
-const keyShaped = /mibo_[\w-]+/g;
+/** A key in the wrong field, percent-encoded or not, must not end up in a log or an answer. */
+const keyShaped = /mibo(?:_|%5f)[\w%-]+/gi;
 
 /** How the request came in, which decides what its sender can change. */
 export type Door =

@@ -258,8 +258,12 @@ describe('what is not a UUID is a 400 that says what stands there', () => {
 });
 
 describe('hints', () => {
-  test('do not repeat a key that stands where the agent belongs', () => {
-    const key = 'mibo_abcdefghijklmnopqrstuvwxyz012345ABCDEF';
+  test.each([
+    'mibo_abcdefghijklmnopqrstuvwxyz012345ABCDEF',
+    'MIBO_abcdefghijklmnopqrstuvwxyz012345',
+    'Mibo%5fabcdefghijklmnopqrstuvwxyz012345',
+    'mibo%5F0123%2Dabcdef%5Fabcdef',
+  ])('do not repeat a key that stands where the agent belongs: %s', (key) => {
     const hint = hintOf(() => route(keys.unrestricted, [named(key)]));
     expect(hint).toContain('mibo_...');
     expect(hint).not.toContain('abcdef');
