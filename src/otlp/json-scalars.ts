@@ -122,17 +122,25 @@ const hex = /^[0-9a-fA-F]*$/;
 const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
 function bytesOf(value: unknown): Buffer {
-  if (typeof value !== 'string' || !base64.test(value)) throw misfit('base64', value);
-  return Buffer.from(value, 'base64');
+  const bytes = fromBase64(value);
+  if (bytes === undefined) throw misfit('base64', value);
+  return bytes;
+}
+
+/** Undefined for what is no base64: `Buffer` would leave out what it cannot read. */
+function fromBase64(value: unknown): Buffer | undefined {
+  if (typeof value !== 'string' || !base64.test(value)) return undefined;
+  const padding = value.indexOf('=');
+  const digits = padding < 0 ? value.length : padding;
+  // A last digit alone has 6 bits: no byte.
+  return digits % 4 === 1 ? undefined : Buffer.from(value, 'base64');
 }
 
 /** Ids are hex in OTLP/JSON; protobuf's own mapping writes base64, whose length tells it apart. */
 function idOf(value: unknown, idBytes: number): Buffer {
-  if (typeof value === 'string') {
-    if (value === '') return Buffer.alloc(0);
-    if (value.length === idBytes * 2 && hex.test(value)) return Buffer.from(value, 'hex');
-    const bytes = base64.test(value) ? Buffer.from(value, 'base64') : undefined;
-    if (bytes?.length === idBytes) return bytes;
-  }
-  throw misfit(`${idBytes * 2} hex digits`, value);
+  if (value === '') return Buffer.alloc(0);
+  const isHex = typeof value === 'string' && value.length === idBytes * 2 && hex.test(value);
+  const bytes = isHex ? Buffer.from(value, 'hex') : fromBase64(value);
+  if (bytes?.length !== idBytes) throw misfit(`${idBytes * 2} hex digits`, value);
+  return bytes;
 }

@@ -171,6 +171,8 @@ describe('what real clients write beyond the specification is read:', () => {
     ['{"arrayValue":{"values":[{},null]}}', { arrayValue: { values: [{}, {}] } }],
     ['{"kvlistValue":{"values":[{"key":"a"}]}}', { kvlistValue: { values: [{ key: 'a' }] } }],
     ['{"bytesValue":"AP8="}', { bytesValue: Buffer.from([0, 255]) }],
+    ['{"bytesValue":"-_8"}', { bytesValue: Buffer.from([0xfb, 0xff]) }],
+    ['{"bytesValue":""}', { bytesValue: Buffer.alloc(0) }],
     ['{"stringValue":"\\ud800"}', { stringValue: '\ufffd' }],
   ])('a value %s', (text, expected) => {
     expect(attributeValue(text)).toEqual(expected);
@@ -187,6 +189,13 @@ describe('what real clients write beyond the specification is read:', () => {
   test('null for every list and message', () => {
     const fields = { attributes: null, events: null, status: null, name: null };
     expect(Object.keys(spanWith(fields))).toEqual(['traceId', 'spanId']);
+  });
+});
+
+describe('bytes that are no base64 are refused by their path:', () => {
+  test.each(['A', 'A=', 'A==', 'AAAAA', 'AAAAA==', 'A===', 'AA AA', 'AA=A', 'ü'])('%s', (text) => {
+    const fields = { attributes: [{ value: { bytesValue: text } }] };
+    expect(hintFor(fields)).toContain('attributes[0].value.bytesValue should be base64, but is');
   });
 });
 
