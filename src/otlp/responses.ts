@@ -10,6 +10,9 @@ const partialTag = (1 << 3) | wire.bytes;
 const rejectedTag = (1 << 3) | wire.varint;
 const messageTag = (2 << 3) | wire.bytes;
 
+/** A downstream's text goes on into logs and answers, so its length is bounded. */
+const messageCharsMax = 500;
+
 const fullSuccess: ExportResult = { rejectedItems: 0, message: '' };
 
 /**
@@ -30,13 +33,26 @@ export function encodeExportResponse(encoding: Encoding, result: ExportResult): 
   return delimitedField(partialTag, Buffer.from(writer.finish()));
 }
 
-/** The downstream's answer to a 2xx. What cannot be read counts as full success. */
+/**
+ * The downstream's answer to a 2xx. What cannot be read counts as full success. A count beyond the
+ * safe integers comes back as the largest of them, a text with at most 500 characters.
+ */
 export function decodeExportResponse(encoding: Encoding, body: Buffer): ExportResult {
   try {
-    return encoding === 'json' ? decodeJson(body) : decodeProto(body);
+    const { rejectedItems, message } = encoding === 'json' ? decodeJson(body) : decodeProto(body);
+    return {
+      rejectedItems: Math.min(rejectedItems, Number.MAX_SAFE_INTEGER),
+      message: bounded(message),
+    };
   } catch {
     return fullSuccess;
   }
+}
+
+function bounded(message: string): string {
+  if (message.length <= messageCharsMax) return message;
+  // The cut may go through a surrogate pair.
+  return `${message.slice(0, messageCharsMax - 1).toWellFormed()}…`;
 }
 
 function decodeJson(body: Buffer): ExportResult {
@@ -45,7 +61,7 @@ function decodeJson(body: Buffer): ExportResult {
   const rejected = Number(partial?.rejectedSpans ?? partial?.rejected_spans ?? 0);
   const message = partial?.errorMessage ?? partial?.error_message;
   return {
-    rejectedItems: Number.isSafeInteger(rejected) && rejected > 0 ? rejected : 0,
+    rejectedItems: Number.isInteger(rejected) && rejected > 0 ? rejected : 0,
     message: typeof message === 'string' ? message : '',
   };
 }
@@ -65,5 +81,5 @@ function decodeProto(body: Buffer): ExportResult {
 
 function readCount(body: Buffer, { start, end }: Range): number {
   const value = BigInt.asIntN(64, new WireReader(body, start).varint64(end));
-  return value > 0n && value <= Number.MAX_SAFE_INTEGER ? Number(value) : 0;
+  return value > 0n ? Number(value) : 0;
 }

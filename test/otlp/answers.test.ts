@@ -70,6 +70,29 @@ describe('the answer to an export', () => {
   });
 });
 
+describe('what comes from downstream is kept within bounds:', () => {
+  const encodings = ['proto', 'json'] as const;
+
+  test.each([
+    ['json', '{"partialSuccess":{"rejectedSpans":"4611686018427387904"}}'],
+    ['json', '{"partialSuccess":{"rejectedSpans":1e300}}'],
+    ['proto', '\n\x0a\x08\xff\xff\xff\xff\xff\xff\xff\xff\x3f'],
+  ] as const)('more rejected spans than there can be: %s %j', (encoding, body) => {
+    const { rejectedItems } = decodeExportResponse(encoding, Buffer.from(body, 'latin1'));
+    expect(rejectedItems).toBe(Number.MAX_SAFE_INTEGER);
+  });
+
+  test.each(encodings)('a text of any length: %s', (encoding) => {
+    const told = (message: string) => {
+      const body = encodeExportResponse(encoding, { rejectedItems: 1, message });
+      return decodeExportResponse(encoding, body).message;
+    };
+    expect(told('ü'.repeat(500))).toBe('ü'.repeat(500));
+    expect(told('ü'.repeat(501))).toBe(`${'ü'.repeat(499)}…`);
+    expect(told('🙂'.repeat(10_000)).isWellFormed()).toBe(true);
+  });
+});
+
 describe('an error', () => {
   const status = { code: 3, message: 'send it as OTLP [VALIDATION_ERROR]' };
 
