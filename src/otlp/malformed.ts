@@ -51,11 +51,12 @@ export function malformedIds(message: Buffer, spanAt: number): GatewayError {
   const { path, wrong } = describeSpan(message, spanAt);
   const known = fixBySignal(message);
   if (known) return new GatewayError('malformed', `${known} (${path} has ${wrong})`);
+  // Both causes come first: some exporters show no more than 120 characters.
   return new GatewayError(
     'malformed',
-    `give every span a trace id of 16 bytes and a span id of 8: ${path} at byte ${spanAt} has ` +
-      `${wrong}. Logs or metrics sent as traces look like this too: then ${signals.logs.cure} ` +
-      `and ${signals.metrics.cure}, or send them to an endpoint that takes them`,
+    'give every span a trace id of 16 bytes and a span id of 8 (logs or metrics sent as traces ' +
+      `look like this too): ${path} at byte ${spanAt} has ${wrong}. If these are logs or metrics, ` +
+      `${signals.logs.cure} and ${signals.metrics.cure}, or send them elsewhere`,
   );
 }
 

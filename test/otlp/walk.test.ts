@@ -210,6 +210,12 @@ describe('ids of a wrong length are refused with the place of the span:', () => 
     expect(hint(message)).toMatch(/^give every span a trace id of 16 bytes/);
   });
 
+  test('and the first 120 characters, which are all that some exporters show, say enough', () => {
+    const shown = hint(resourceSpans(scopeSpans(field(2, field(5, 'a'))))).slice(0, 120);
+    expect(shown).toContain('give every span a trace id of 16 bytes and a span id of 8');
+    expect(shown).toContain('logs or metrics sent as traces look like this too');
+  });
+
   test('an empty parent id is a root span', () => {
     expect(walk(requestWith(field(4))).items).toBe(1);
   });
