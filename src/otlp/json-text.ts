@@ -1,11 +1,12 @@
 /**
- * JSON text as values, with nothing lost: integers beyond 2^53 and numbers beyond the range of
- * doubles come back as raw JSON, which `JSON.stringify` writes again digit for digit.
+ * JSON text as values, with nothing lost: numbers that a double would print as another value come
+ * back as raw JSON, which `JSON.stringify` writes again digit for digit.
  *
  * Does not: check any shape. Key order and the last of repeated keys are as in `JSON.parse`.
  */
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../core/errors.ts';
+import { fitsDouble } from './decimal.ts';
 
 /** A number whose digits a double cannot hold. */
 export type RawNumber = { readonly rawJSON: string };
@@ -32,10 +33,19 @@ export function isJsonObject(value: unknown): value is JsonObject {
 const jsonDepthMax = 400;
 
 /**
- * Whether a number stands in the text that `JSON.parse` might not hold: 16 digits, or a 3-digit
- * exponent. Digits inside of strings may look alike; then the slow way is taken in vain.
+ * The numbers that might not print as they came: 16 digits or more, exponents of three digits, and
+ * negative zeros. With fewer digits, and far from the ends of their range, doubles are exact in
+ * print. Digits inside of strings may look alike; then the slow way is taken in vain.
  */
-const perhapsLossy = /[[:,]\s*-?\d(?:\d{15}|[\d.]*[eE]\+?\d{3})/;
+const suspects =
+  /(?:^|[[:,])\s*(-?\d[\d.]{15,}(?:[eE][+-]?\d+)?|-?\d[\d.]*[eE][+-]?\d{3,}|-0[.0]*(?![.\d]))/g;
+
+function isLossy(text: string): boolean {
+  for (const [, number = ''] of text.matchAll(suspects)) {
+    if (!fitsDouble(number)) return true;
+  }
+  return false;
+}
 
 /** Throws `GatewayError('malformed')` with the position. */
 export function parseJson(text: Buffer): unknown {
@@ -53,7 +63,7 @@ export function parseJsonAnyDepth(bytes: Buffer): unknown {
   // A byte order mark is not JSON, but some tools on Windows begin with it.
   const text = decoded.startsWith('\uFEFF') ? decoded.slice(1) : decoded;
   try {
-    return json.parse(text, perhapsLossy.test(text) ? keepDigits : undefined);
+    return json.parse(text, isLossy(text) ? keepDigits : undefined);
   } catch (thrown) {
     if (thrown instanceof RangeError) throw tooDeep();
     throw new GatewayError('malformed', describeFault(text, thrown), { cause: thrown });
@@ -62,13 +72,8 @@ export function parseJsonAnyDepth(bytes: Buffer): unknown {
 
 const keepDigits: Revive = (_key, value, { source }) => {
   if (typeof value !== 'number' || source === undefined) return value;
-  const isExact = Number.isFinite(value) && (Number.isSafeInteger(value) || !isDigits(source));
-  return isExact ? value : rawJSON(source);
+  return fitsDouble(source) ? value : rawJSON(source);
 };
-
-function isDigits(source: string): boolean {
-  return /^-?\d+$/.test(source);
-}
 
 function isDeeper(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return false;

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '../../src/core/errors.ts';
 import { parseJson } from '../../src/otlp/otlp.ts';
@@ -16,6 +17,20 @@ function hint(body: Buffer | string): string {
   throw new Error('it was accepted');
 }
 
+/** By hand: sign, digits and exponent of each number of the list `a`, without needless zeros. */
+function exactNumbers(text: string): string[] {
+  const list = text.slice(text.indexOf('['));
+  return [...list.matchAll(/(-?)(\d+)\.?(\d*)(?:[eE]([+-]?\d+))?/g)].map(
+    ([, sign = '', whole = '', fraction = '', exponent = '0']) => {
+      const digits = (whole + fraction).replace(/^0+/, '');
+      const significant = digits.replace(/0+$/, '');
+      const zeros = digits.length - significant.length;
+      if (significant === '') return `${sign}0`;
+      return `${sign}${significant}e${Number(exponent) - fraction.length + zeros}`;
+    },
+  );
+}
+
 describe('nothing is lost when JSON is read and written again:', () => {
   test.each([
     '{"a":12345678901234567890,"b":-9007199254740993,"c":[18446744073709551615]}',
@@ -23,9 +38,40 @@ describe('nothing is lost when JSON is read and written again:', () => {
     '[123456789012345678901234567890]',
     '{"__proto__":{"a":1},"constructor":{"prototype":{}}}',
     '{"text":"12345678901234567890","colon":": 12345678901234567890"}',
+    '[-0,-0.0,-0e5,{"a":-0.00},-0]',
+    '[1e-400,-1e-400,1e-320,1.23456e-320,0.00000000000000000000000000000001e-300]',
+    '[123456789012345678.5,1.23456789012345678,0.1000000000000000055511151231257827]',
+    '[9007199254740993e0,1.7976931348623159e308,12345678901234567.8e-5]',
+    '-0',
+    '12345678901234567890',
     '{"b":1,"a":{"":[null,true,false,"\\u0000\\"\\\\"]}}',
   ])('%s', (text) => {
     expect(rewritten(text)).toBe(text);
+  });
+
+  test.each([
+    ['[1.0,1e2,5E-1,-0.5,0.0]', '[1,100,0.5,-0.5,0]'],
+    ['[0.30000000000000004,1700000000.123456,1152921504606847000]', undefined],
+    ['{"a":0.1234567890123450000,"b":1e005}', '{"a":0.123456789012345,"b":100000}'],
+  ])('a number that means the same may be written in another way: %s', (text, written) => {
+    expect(rewritten(text)).toBe(written ?? text);
+  });
+
+  test('any number in any place', () => {
+    const number = fc.stringMatching(/^-?(0|[1-9]\d{0,19})(\.\d{1,19})?([eE][+-]?\d{1,3})?$/);
+    const json = number.map((digits) => `{"text":"${digits}","a": [ ${digits},\n${digits} ]}`);
+    fc.assert(
+      fc.property(json, (text) => {
+        const before = exactNumbers(text);
+        expect(exactNumbers(rewritten(text))).toEqual(before);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test('millions of digits cost no more than reading them', () => {
+    const digits = '1'.repeat(5_000_000);
+    expect(rewritten(`[${digits},0.${digits},${digits}e-1]`).length).toBeGreaterThan(15_000_000);
   });
 
   test('__proto__ is a key like any other', () => {

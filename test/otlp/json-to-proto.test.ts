@@ -112,6 +112,26 @@ describe('numbers', () => {
     expect(spanOf(asNumber)).toMatchObject({ startTimeUnixNano: text });
   });
 
+  test.each([
+    ['1.700000000123456789e18', '1700000000123456789'],
+    ['1700000000.123456789E+9', '1700000000123456789'],
+    ['17000000001234567890e-1', '1700000000123456789'],
+    ['1700000000123456789.000', '1700000000123456789'],
+    ['1700000000123456800', '1700000000123456800'],
+    ['1.23456789012345e18', '1234567890123450000'],
+    ['1.8446744073709551615e19', '18446744073709551615'],
+    ['5e0', '5'],
+  ])('of time keep every digit, with an exponent too: %s', (written, expected) => {
+    const prefix = `${JSON.stringify(ids).slice(0, -1)},"startTimeUnixNano":`;
+    expect(spanOf(`${prefix}${written}}`)).toMatchObject({ startTimeUnixNano: expected });
+    expect(spanOf(`${prefix}"${written}"}`)).toMatchObject({ startTimeUnixNano: expected });
+  });
+
+  test.each(['-0', '-0.0', '0e999999999999', '0.000'])('a zero is a zero: %s', (written) => {
+    expect(attributeValue(`{"intValue":${written}}`)).toEqual({ intValue: '0' });
+    expect(attributeValue(`{"intValue":"${written}"}`)).toEqual({ intValue: '0' });
+  });
+
   test('of 32 bits are read as texts and as numbers', () => {
     expect(spanWith({ flags: '257', droppedEventsCount: 7 })).toMatchObject({
       flags: 257,
@@ -123,6 +143,9 @@ describe('numbers', () => {
     [{ startTimeUnixNano: -1 }, 'should be a whole number from 0 to 18446744073709551615'],
     [{ startTimeUnixNano: 'soon' }, 'should be a whole number, but is a string of 4 characters'],
     [{ startTimeUnixNano: 1.5 }, 'should be a whole number, but is a number'],
+    [{ startTimeUnixNano: '17e-1' }, 'should be a whole number, but is a string of 5 characters'],
+    [{ startTimeUnixNano: '1e99999999999' }, 'should be a whole number from 0 to'],
+    [{ startTimeUnixNano: '1.8446744073709551616e19' }, 'should be a whole number from 0 to'],
     [{ flags: 2 ** 32 }, 'should be a whole number from 0 to 4294967295'],
     [{ droppedLinksCount: {} }, 'should be a whole number, but is an object'],
     [{ attributes: [{ value: { intValue: 'many' } }] }, 'intValue should be a whole number'],
