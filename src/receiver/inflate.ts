@@ -47,6 +47,12 @@ export type Inflated = {
   readonly portable: boolean;
 };
 
+/**
+ * A skippable zstd frame without content (RFC 8878 §3.1.2). Node takes up to three bytes of what
+ * may become a frame for the end of the body; behind them this one cannot be read.
+ */
+const emptyZstdFrame = Buffer.from('502a4d1800000000', 'hex');
+
 export async function inflate(
   received: Buffer,
   compression: Exclude<Compression, 'identity'>,
@@ -54,9 +60,10 @@ export async function inflate(
 ): Promise<Inflated> {
   const raw = compression === 'deflate' && !hasZlibHeader(received);
   const method = methods[raw ? 'deflateRaw' : compression];
+  const probed = compression === 'zstd' && received.length > 0;
+  const whole = probed ? Buffer.concat([received, emptyZstdFrame]) : received;
   const message =
-    (await inflateSmall(received, method, limits)) ??
-    (await inflateLarge(received, method, limits));
+    (await inflateSmall(whole, method, limits)) ?? (await inflateLarge(whole, method, limits));
   return { message, portable: !raw };
 }
 
@@ -177,7 +184,7 @@ function faultOf(thrown: unknown, { label }: Method): GatewayError {
   const hint =
     code === 'Z_BUF_ERROR'
       ? `send the whole body: Content-Encoding ${label}, but the body is cut off`
-      : `send a body that is ${label} or drop Content-Encoding: the bytes are not valid ${label}`;
+      : `send a body that is ${label} or drop Content-Encoding: it is cut off, or not ${label}`;
   return new GatewayError('malformed', hint, { cause: thrown });
 }
 

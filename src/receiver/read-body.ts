@@ -79,6 +79,8 @@ export function collect<Result>(
       if (waiting === undefined || !stream.readableEnded) gone();
     });
     if (stream.destroyed) gone();
+    // Head and end arrived together, and the end is told only once.
+    else if (stream.readableEnded) finish();
   });
 }
 

@@ -166,6 +166,7 @@ describe('the message', () => {
     ['cut off', [frame(text).subarray(0, 100)], {}],
     ['cut off in its prefix', [frame(text).subarray(0, 3)], {}],
     ['missing', [], {}],
+    ['missing, and ended by a frame of its own', [Buffer.alloc(0)], {}],
     ['no gRPC message', [Buffer.from('hello world')], {}],
   ] as [string, Buffer[], Record<string, string>][])(
     'a message that is %s is INVALID_ARGUMENT',

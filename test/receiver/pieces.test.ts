@@ -200,6 +200,10 @@ describe('inflate', () => {
           whole.subarray(0, 0),
           Buffer.concat([whole, Buffer.from('x')]),
           Buffer.concat([whole, Buffer.from('something else altogether')]),
+          // What may become another frame of zstd.
+          ...['28', '28b5', '28b52f', '50', '502a4d'].map((tail) =>
+            Buffer.concat([whole, Buffer.from(tail, 'hex')]),
+          ),
         ];
         for (const body of wrong) {
           await expect(inflate(body, compressionNamed(name), limits())).rejects.toMatchObject({
