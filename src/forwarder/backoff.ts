@@ -6,21 +6,24 @@ export const retryAfterMsMax = 5 * 60_000;
 export type Backoff = {
   readonly retry: RetryOptions;
   readonly random: () => number;
+  /** No rest that begins now may be longer, whatever else asks for it. */
+  readonly restMsMax: () => number;
 };
 
 /**
  * How long to wait after `failures` attempts in a row have failed; at least 1. Exponential, spread
- * by ± `randomizationFactor` as in the Collector, and never less than the downstream asked for.
+ * by ± `randomizationFactor` as in the Collector, and never less than the downstream asked for,
+ * up to `restMsMax`.
  */
 export function backoffMs(
-  { retry, random }: Backoff,
+  { retry, random, restMsMax }: Backoff,
   failures: number,
   retryAfterMs: number | undefined,
 ): number {
   const grown = retry.initialIntervalMs * retry.multiplier ** (failures - 1);
   const intervalMs = Math.min(grown, retry.maxIntervalMs);
   const spread = retry.randomizationFactor * (2 * random() - 1);
-  return Math.max(intervalMs * (1 + spread), retryAfterMs ?? 0);
+  return Math.min(Math.max(intervalMs * (1 + spread), retryAfterMs ?? 0), restMsMax());
 }
 
 /**

@@ -16,8 +16,8 @@ export type Breaker = {
   began(): void;
   /** It has ended; `reached` says whether it had a connection. */
   ended(reached: boolean): void;
-  /** Forgets about the next try. */
-  close(): void;
+  /** Ends its rest: the next try may be made now. */
+  endRest(): void;
 };
 
 /** One small request now and then costs nothing, so recovery is noticed within seconds. */
@@ -55,6 +55,6 @@ export function createBreaker(backoff: Backoff, clock: Clock, onAdmit: () => voi
         onAdmit();
       });
     },
-    close: endRest,
+    endRest,
   };
 }

@@ -1,6 +1,7 @@
 /**
  * Queue → downstream: takes as long as a slot is free and a lane is ready. Woken by the queue and
- * by slots that become free; never polls.
+ * by slots that become free; never polls. At the end nothing rests for long: a pause that would
+ * outlast this process would lose what waits for it.
  */
 import type { Queue } from '../queue/queue.ts';
 import { createBreaker } from './breaker.ts';
@@ -14,18 +15,24 @@ export type Drain = {
   dropRest(): Promise<void>;
 };
 
-export type DrainOptions = SendOptions & {
+export type DrainOptions = Omit<SendOptions, 'restMsMax'> & {
   readonly queue: Queue;
   readonly slots: Slots;
   readonly batchBytesMax: number;
 };
 
+/** Between two tries while the process waits to end. */
+const lastRestMsMax = 1_000;
+
 export function createDrain(options: DrainOptions): Drain {
   const { queue, slots, clock, observability } = options;
   let taking = true;
+  let finishing = false;
   let underWay = 0;
   let onEnd: () => void = () => {};
-  const breaker = createBreaker(options, clock, pump);
+  const restMsMax = (): number => (finishing ? lastRestMsMax : Number.POSITIVE_INFINITY);
+  const sending = { ...options, restMsMax };
+  const breaker = createBreaker(sending, clock, pump);
 
   function pump(): void {
     while (taking && slots.free > 0 && breaker.admits()) {
@@ -34,7 +41,7 @@ export function createDrain(options: DrainOptions): Drain {
       slots.take();
       underWay += 1;
       breaker.began();
-      void sendTaken(options, taken).then(({ reached }) => {
+      void sendTaken(sending, taken).then(({ reached }) => {
         underWay -= 1;
         breaker.ended(reached);
         slots.give();
@@ -58,6 +65,10 @@ export function createDrain(options: DrainOptions): Drain {
   pump();
   return {
     async finish(graceMs) {
+      finishing = true;
+      breaker.endRest();
+      queue.wake();
+      pump();
       const empty = until(() => underWay === 0 && queue.depth().deliveries === 0);
       let cancel = (): void => {};
       const late = new Promise<void>((resolve) => {
@@ -66,7 +77,7 @@ export function createDrain(options: DrainOptions): Drain {
       await Promise.race([empty, late]);
       cancel();
       taking = false;
-      breaker.close();
+      breaker.endRest();
     },
     async dropRest() {
       await until(() => underWay === 0);

@@ -7,17 +7,14 @@ import type { Delivery, DropReason } from '../core/delivery.ts';
 import type { Observability } from '../observability/observability.ts';
 import type { Taken } from '../queue/queue.ts';
 import { type Attempt, itemsOf } from './attempt.ts';
-import { backoffMs } from './backoff.ts';
-import type { RetryOptions } from './forwarder.ts';
+import { type Backoff, backoffMs } from './backoff.ts';
 import type { Notes } from './notes.ts';
 import type { Verdict } from './verdict.ts';
 
-export type SendOptions = {
+export type SendOptions = Backoff & {
   readonly attempt: Attempt;
-  readonly retry: RetryOptions;
   readonly timeoutMs: number;
   readonly clock: Clock;
-  readonly random: () => number;
   readonly notes: Notes;
   readonly observability: Observability;
 };

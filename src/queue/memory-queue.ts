@@ -94,6 +94,14 @@ class MemoryQueue implements Queue {
     };
   }
 
+  wake(): void {
+    for (const lane of this.#lanes.values()) {
+      if (lane.cancelRest === undefined) continue;
+      lane.cancelRest();
+      this.#makeReady(lane);
+    }
+  }
+
   depth(): Depth {
     return { deliveries: this.#deliveries, items: this.#items, bytes: this.#bytes };
   }

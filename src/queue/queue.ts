@@ -31,6 +31,8 @@ export type Queue = {
    * may be joined and fits into `bytesMax`. Undefined if no lane is ready.
    */
   take(bytesMax: number): Taken | undefined;
+  /** Ends every rest now; a rest that begins later is not affected. */
+  wake(): void;
   /** Everything that is not acked yet, taken or not. */
   depth(): Depth;
   /** Nothing is appended or taken any more. What is taken may still be acked. */

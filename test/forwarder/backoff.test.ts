@@ -9,10 +9,12 @@ const retry = {
   randomizationFactor: 0.5,
   maxElapsedTimeMs: 0,
 };
+const restMsMax = () => Number.POSITIVE_INFINITY;
 
 describe('backoff', () => {
   test('is spread evenly around the interval by the randomization factor', () => {
-    const spread = (random: number) => backoffMs({ retry, random: () => random }, 1, undefined);
+    const spread = (random: number) =>
+      backoffMs({ retry, random: () => random, restMsMax }, 1, undefined);
     expect([spread(0), spread(0.5), spread(1)]).toEqual([500, 1000, 1500]);
   });
 
@@ -20,7 +22,7 @@ describe('backoff', () => {
     const failures = fc.integer({ min: 1, max: 1_000_000 });
     fc.assert(
       fc.property(failures, fc.double({ min: 0, max: 1, noNaN: true }), (count, random) => {
-        const waitMs = backoffMs({ retry, random: () => random }, count, undefined);
+        const waitMs = backoffMs({ retry, random: () => random, restMsMax }, count, undefined);
         expect(waitMs).toBeGreaterThanOrEqual(500);
         expect(waitMs).toBeLessThanOrEqual(45_000);
       }),
@@ -28,7 +30,13 @@ describe('backoff', () => {
   });
 
   test('is never less than the downstream asked for', () => {
-    expect(backoffMs({ retry, random: () => 1 }, 1, 60_000)).toBe(60_000);
+    expect(backoffMs({ retry, random: () => 1, restMsMax }, 1, 60_000)).toBe(60_000);
+  });
+
+  test('ends in time, whatever the downstream asked for', () => {
+    const hurried = { retry, random: () => 1, restMsMax: () => 1000 };
+    expect(backoffMs(hurried, 1, 60_000)).toBe(1000);
+    expect(backoffMs(hurried, 9, undefined)).toBe(1000);
   });
 });
 

@@ -15,7 +15,7 @@ let opened: OpenForwarder;
 
 async function open(respond: Respond) {
   downstream = await startDownstream(respond);
-  opened = openForwarder({ endpoint: downstream.endpoint });
+  opened = openForwarder({ endpoint: downstream.endpoint, random: () => 0.5 });
   opened.forwarder.run(opened.queue);
 }
 
@@ -40,16 +40,65 @@ test('stop on an empty queue resolves at once', async () => {
   await opened.forwarder.stop(30_000);
 });
 
+/** Resolves once something is due within so long, such as a lane that rests. */
+async function rests(ms: number): Promise<void> {
+  await until(() => (opened.clock.nextInMs ?? Number.POSITIVE_INFINITY) <= ms);
+}
+
 test('what recovers within the grace time is still delivered', async () => {
   await open(respondWith(503));
   await opened.append(delivery());
   await until(() => downstream.received.length === 1);
   const stopped = opened.forwarder.stop(30_000);
   downstream.respond = respondOk;
-  await until(() => (opened.clock.nextInMs ?? 0) < 29_000);
-  opened.clock.advance(2_000);
+  await rests(1000);
+  opened.clock.advance(1000);
   await stopped;
   expect(await opened.counts()).toEqual({ delivered: 1, dropped: {} });
+});
+
+test('a lane that rests is tried at once', async () => {
+  await open(respondWith(429, '', { 'retry-after': '60' }));
+  await opened.append(delivery());
+  await rests(60_000);
+  downstream.respond = respondOk;
+  await opened.forwarder.stop(30_000);
+  expect(await opened.counts()).toEqual({ delivered: 1, dropped: {} });
+  expect(opened.clock.pending).toBe(0);
+});
+
+test('a lane is tried again every second until the grace time is over', async () => {
+  await open(respondWith(429, '', { 'retry-after': '60' }));
+  await opened.append(delivery());
+  await rests(60_000);
+  const stopped = opened.forwarder.stop(10_500);
+  for (let attempt = 2; attempt <= 12; attempt += 1) {
+    await until(() => downstream.received.length === attempt);
+    await rests(1000);
+    opened.clock.advance(attempt < 12 ? 1000 : 500);
+  }
+  await stopped;
+  expect(downstream.received.length).toBe(12);
+  expect(await opened.counts()).toEqual({ delivered: 0, dropped: { shutdown_timeout: 1 } });
+});
+
+test('a downstream that comes back during the grace time gets everything', async () => {
+  await open(respondOk);
+  await downstream.stop();
+  for (let index = 0; index < 10; index += 1) {
+    await opened.append(delivery({ agentId: `agent-${index}` }));
+  }
+  // The rests grow well beyond a second.
+  for (let round = 0; round < 20; round += 1) {
+    await rests(30_000);
+    opened.clock.advance(opened.clock.nextInMs ?? 0);
+  }
+  const stopped = opened.forwarder.stop(30_000);
+  await rests(1000);
+  downstream = await startDownstream(respondOk, downstream.port);
+  opened.clock.advance(1000);
+  await stopped;
+  expect(await opened.counts()).toEqual({ delivered: 10, dropped: {} });
 });
 
 test('what is left after the grace time is dropped, counted and logged', async () => {

@@ -212,6 +212,27 @@ export function queueContract(name: string, open: OpenQueue): void {
       expect(texts(take(queue))).toEqual(['next']);
     });
 
+    test('wake ends every rest, once; each lane begins where it was', async () => {
+      const { queue, clock } = await openOne();
+      let calls = 0;
+      for (const agentId of ['a', 'b']) {
+        await queue.append([delivery({ agentId, text: agentId })]);
+        take(queue).retryLater({ done: 0, together: 1, afterMs: 30_000 });
+      }
+      await queue.append([delivery({ agentId: 'a', text: 'later' })]);
+      queue.onReady(() => {
+        calls += 1;
+      });
+      queue.wake();
+      queue.wake();
+      expect(calls).toBe(2);
+      const both = [take(queue), take(queue)];
+      expect(both.map(texts)).toEqual([['a'], ['b']]);
+      expect(both.map(({ failures }) => failures)).toEqual([1, 1]);
+      clock.advance(30_000);
+      expect(queue.take(mebibyte)).toBeUndefined();
+    });
+
     test('the listener hears of every lane that becomes ready', async () => {
       const { queue, clock } = await openOne();
       let calls = 0;

@@ -13,6 +13,7 @@ type Call =
   | { readonly kind: 'take'; readonly bytesMax: number }
   | { readonly kind: 'ack'; readonly which: number }
   | { readonly kind: 'retry'; readonly which: number; readonly done: number; readonly ms: number }
+  | { readonly kind: 'wake' }
   | { readonly kind: 'advance'; readonly ms: number };
 
 const laneCount = 4;
@@ -39,6 +40,7 @@ const call: fc.Arbitrary<Call> = fc.oneof(
       ms: fc.nat(50),
     }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('wake' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('advance' as const), ms: fc.nat(60) }) },
 );
 
@@ -101,7 +103,10 @@ class Run {
     else if (next.kind === 'take') this.#take(next.bytesMax);
     else if (next.kind === 'ack') this.#ack(next.which);
     else if (next.kind === 'retry') this.#retry(next);
-    else {
+    else if (next.kind === 'wake') {
+      this.opened.queue.wake();
+      this.model.advance(Number.POSITIVE_INFINITY);
+    } else {
       clock.advance(next.ms);
       this.model.advance(next.ms);
     }
