@@ -11,12 +11,18 @@ export type Decimal = {
 /** As in JSON, but with leading zeros too. */
 const shape = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
+/** No double prints this long; a part of this size of a longer text says nothing about it. */
+const printedCharsMax = 40;
+/** Far longer than any number that is meant; the engine cannot match patterns to endless texts. */
+const charsMax = 1_000_000;
+
 export function isDecimal(text: string): boolean {
-  return shape.test(text);
+  return text.length <= charsMax && shape.test(text);
 }
 
-/** Undefined for what is no decimal number. */
+/** Undefined for what is no decimal number, or longer than a million characters. */
 export function readDecimal(text: string): Decimal | undefined {
+  if (text.length > charsMax) return undefined;
   const [, sign, whole = '', fraction = '', exponent = '0'] = shape.exec(text) ?? [];
   if (sign === undefined) return undefined;
   const all = whole + fraction;
@@ -33,6 +39,7 @@ export function readDecimal(text: string): Decimal | undefined {
 
 /** Whether a double keeps the number so well that it prints as the same value. */
 export function fitsDouble(text: string): boolean {
+  if (text.length > printedCharsMax) return false;
   const printed = String(Number(text));
   if (printed === text) return true;
   const before = readDecimal(text);

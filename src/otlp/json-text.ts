@@ -38,13 +38,15 @@ const jsonDepthMax = 400;
  * print. Digits inside of strings may look alike; then the slow way is taken in vain.
  */
 const suspects =
-  /(?:^|[[:,])\s*(-?\d[\d.]{15,}(?:[eE][+-]?\d+)?|-?\d[\d.]*[eE][+-]?\d{3,}|-0[.0]*(?![.\d]))/g;
+  /[[:,]\s*(-?\d[\d.]{15,40}(?:[eE][+-]?\d+)?|-?\d[\d.]*[eE][+-]?\d{3,}|-0[.0]*(?![.\d]))/g;
+/** A body that is only a number; looking for it everywhere would slow the search down. */
+const loneNumber = /^\s*-?\d/;
 
 function isLossy(text: string): boolean {
   for (const [, number = ''] of text.matchAll(suspects)) {
     if (!fitsDouble(number)) return true;
   }
-  return false;
+  return loneNumber.test(text);
 }
 
 /** Throws `GatewayError('malformed')` with the position. */

@@ -53,6 +53,7 @@ describe('nothing is lost when JSON is read and written again:', () => {
     ['[1.0,1e2,5E-1,-0.5,0.0]', '[1,100,0.5,-0.5,0]'],
     ['[0.30000000000000004,1700000000.123456,1152921504606847000]', undefined],
     ['{"a":0.1234567890123450000,"b":1e005}', '{"a":0.123456789012345,"b":100000}'],
+    [`[1.${'0'.repeat(60)}e1]`, undefined],
   ])('a number that means the same may be written in another way: %s', (text, written) => {
     expect(rewritten(text)).toBe(written ?? text);
   });
@@ -69,9 +70,10 @@ describe('nothing is lost when JSON is read and written again:', () => {
     );
   });
 
-  test('millions of digits cost no more than reading them', () => {
-    const digits = '1'.repeat(5_000_000);
-    expect(rewritten(`[${digits},0.${digits},${digits}e-1]`).length).toBeGreaterThan(15_000_000);
+  test('millions of digits', () => {
+    const digits = '1'.repeat(20_000_000);
+    expect(rewritten(`[${digits}]`) === `[${digits}]`).toBe(true);
+    expect(rewritten(`[0.${digits}]`) === `[0.${digits}]`).toBe(true);
   });
 
   test('__proto__ is a key like any other', () => {

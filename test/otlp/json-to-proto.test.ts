@@ -132,6 +132,13 @@ describe('numbers', () => {
     expect(attributeValue(`{"intValue":"${written}"}`)).toEqual({ intValue: '0' });
   });
 
+  test('of millions of digits are refused', () => {
+    const digits = '1'.repeat(20_000_000);
+    const prefix = `${JSON.stringify(ids).slice(0, -1)},"startTimeUnixNano":`;
+    expect(refusal(requestText(`${prefix}${digits}}`).toString()).hint).toContain('whole number');
+    expect(refusal(requestText(`${prefix}"${digits}"}`).toString()).hint).toContain('whole number');
+  });
+
   test('of 32 bits are read as texts and as numbers', () => {
     expect(spanWith({ flags: '257', droppedEventsCount: 7 })).toMatchObject({
       flags: 257,
