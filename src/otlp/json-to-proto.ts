@@ -2,16 +2,15 @@
  * OTLP/JSON → protobuf, driven by the schema
  * (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding). Reads what real clients
  * write, which is more than the specification allows: ids in base64, enums by name, snake_case
- * names, integers as numbers or texts, integers beyond 64 bits (as doubles), null for what is not
- * there. Unknown fields are ignored.
+ * names, the names of scopes before OTLP 0.15, integers as numbers or texts, integers beyond 64
+ * bits (as doubles), null for what is not there. Unknown fields are ignored; a body of nothing
+ * else, and a field under two names, are refused: spans would be lost.
  */
 import protobuf from 'protobufjs';
-import { GatewayError } from '../core/errors.ts';
+import { misfitAt, refuseOtherBodies } from './json-refusals.ts';
 import { exceedsInt64, JsonFault, misfit, writeScalar } from './json-scalars.ts';
 import { isJsonObject, type JsonObject, parseJsonAnyDepth } from './json-text.ts';
-import { wrongSignal } from './malformed.ts';
 import { anyValue, exportRequest, type Field, type Message, span } from './schema.ts';
-import type { SignalName } from './signals.ts';
 import { depthMax } from './wire-reader.ts';
 
 /** An `ExportTraceServiceRequest`. Throws `GatewayError('malformed')` that names the path. */
@@ -25,37 +24,12 @@ export function jsonValueToProto(value: unknown): Buffer {
   try {
     transcoder.message(exportRequest, value);
   } catch (thrown) {
-    if (thrown instanceof JsonFault) throw refusal(transcoder.path, thrown.message);
+    if (thrown instanceof JsonFault) throw misfitAt(transcoder.path, thrown.message);
     throw thrown;
   }
-  refuseOtherSignals(value);
+  refuseOtherBodies(value as JsonObject);
   const { buffer, byteOffset, byteLength } = transcoder.writer.finish();
   return Buffer.from(buffer, byteOffset, byteLength);
-}
-
-const pathCharsMax = 200;
-
-function refusal(path: readonly (string | number)[], what: string): GatewayError {
-  const named = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`)).join('');
-  // Of what nests without end the reason has to stay in sight.
-  const shown = named.length > pathCharsMax ? `${named.slice(1, pathCharsMax)}…` : named.slice(1);
-  return new GatewayError('malformed', `send OTLP/JSON: ${shown || 'the body'} ${what}`, {
-    details: [{ location: 'body', msg: what, path: shown, type: 'field' }],
-  });
-}
-
-const otherSignals: Readonly<Record<string, SignalName>> = {
-  resourceLogs: 'logs',
-  resource_logs: 'logs',
-  resourceMetrics: 'metrics',
-  resource_metrics: 'metrics',
-};
-
-/** As unknown fields they would be accepted and lost. */
-function refuseOtherSignals(body: unknown): void {
-  const key = Object.keys(otherSignals).find((name) => Object.hasOwn(body as object, name));
-  const signal = key && otherSignals[key];
-  if (signal) throw wrongSignal(signal, `it has ${key}`);
 }
 
 /** The only 64-bit integer of the schema is an attribute's; beyond its range it becomes this. */
@@ -76,7 +50,7 @@ class Transcoder {
     this.depth += 1;
     for (const field of message.fields) {
       const fieldValue = values[field.number];
-      if (fieldValue === undefined) continue;
+      if (fieldValue === undefined || fieldValue === null) continue;
       this.path.push(field.jsonName);
       if (field.repeated) this.list(field, fieldValue);
       else this.single(field, fieldValue);
@@ -86,8 +60,8 @@ class Transcoder {
   }
 
   /**
-   * The values that are there, by field number. Of two spellings of one name, and of the members of
-   * a oneof, the last one counts; null is the same as nothing.
+   * The values that are there, by field number; null is the same as nothing, and is what stands for
+   * a member of a oneof that a later one replaced. A field may be there under one name only.
    */
   private valuesByNumber(message: Message, object: JsonObject): readonly unknown[] {
     this.values[this.depth] ??= [];
@@ -97,7 +71,11 @@ class Transcoder {
       const field = message.byName.get(name);
       const value = object[name];
       if (!field || value === null) continue;
-      for (const other of field.oneOf) values[other] = undefined;
+      if (values[field.number] !== undefined) {
+        this.path.push(field.jsonName);
+        throw new JsonFault('is there under two names: send it under this one only');
+      }
+      for (const other of field.oneOf) if (values[other] !== undefined) values[other] = null;
       values[field.number] = value;
     }
     if (message === span) requireIds(message, values);

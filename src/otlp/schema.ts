@@ -36,7 +36,7 @@ export type Message = {
   readonly fields: readonly Field[];
   readonly numberMax: number;
   readonly byNumber: ReadonlyMap<number, Field>;
-  /** By lowerCamelCase and by snake_case name. */
+  /** By lowerCamelCase and by snake_case name, today's and earlier ones. */
   readonly byName: ReadonlyMap<string, Field>;
 };
 
@@ -60,6 +60,12 @@ const idBytesByName: ReadonlyMap<string, number> = new Map([
   ['parent_span_id', 8],
 ]);
 
+/** What JSON called the fields before OTLP 0.15; some clients still do. */
+const oldNames: ReadonlyMap<string, string> = new Map([
+  ['ResourceSpans.scope_spans', 'instrumentation_library_spans'],
+  ['ScopeSpans.scope', 'instrumentation_library'],
+]);
+
 const known = new Map<protobuf.Type, Message>();
 
 function messageOf(type: protobuf.Type): Message {
@@ -78,7 +84,10 @@ function messageOf(type: protobuf.Type): Message {
     const described = fieldOf(field.resolve());
     fields.push(described);
     byNumber.set(field.id, described);
-    byName.set(described.jsonName, described).set(field.name, described);
+    for (const spelled of [field.name, oldNames.get(`${name}.${field.name}`)]) {
+      if (spelled === undefined) continue;
+      byName.set(protobuf.util.camelCase(spelled), described).set(spelled, described);
+    }
   }
   return message;
 }

@@ -45,25 +45,39 @@ function judge(body: Buffer): string {
     return thrown.kind === 'malformed' ? 'refused' : `refused as ${thrown.kind}`;
   }
   const spans = (decodeRequest(message).resourceSpans ?? []).flatMap(spansOf).length;
-  const counted = countSpans(JSON.parse(body.toString('utf8').replace(/^\uFEFF/, '')));
+  const value = JSON.parse(body.toString('utf8').replace(/^\uFEFF/, ''));
+  if (isNoExport(value)) return 'is no export, and would be lost';
+  const counted = countSpans(value);
   if (spans !== counted) return `has ${spans} spans instead of ${counted}`;
   if (walkExport(message, 'mibo.platform_id').items !== spans) return 'walks otherwise';
   if (!jsonToProto(protoToJson(message)).equals(message)) return 'changes on the way back';
   return 'accepted';
 }
 
-/** By hand: of the two spellings of a list the last one that is not null counts. */
-function countSpans(body: unknown): number {
-  return listOf(body, ['resourceSpans', 'resource_spans'])
-    .flatMap((resource) => listOf(resource, ['scopeSpans', 'scope_spans']))
-    .flatMap((scope) => listOf(scope, ['spans'])).length;
+/** By hand: something stands there, but no list of resources. */
+function isNoExport(body: object): boolean {
+  const names = Object.entries(body).flatMap(([name, value]) => (value === null ? [] : [name]));
+  return names.length > 0 && !names.some((name) => /^resource(S|_s)pans$/.test(name));
 }
 
-function listOf(value: unknown, names: readonly string[]): unknown[] {
-  const spelled = Object.entries(value ?? {}).findLast(
-    ([name, list]) => names.includes(name) && list !== null,
+/** By hand: every list under every name, so that none may be left out. */
+function countSpans(body: unknown): number {
+  return listsOf(body, ['resourceSpans', 'resource_spans'])
+    .flatMap((resource) => listsOf(resource, scopeNames))
+    .flatMap((scope) => listsOf(scope, ['spans'])).length;
+}
+
+const scopeNames = [
+  'scopeSpans',
+  'scope_spans',
+  'instrumentationLibrarySpans',
+  'instrumentation_library_spans',
+];
+
+function listsOf(value: unknown, names: readonly string[]): unknown[] {
+  return Object.entries(value ?? {}).flatMap(([name, list]) =>
+    names.includes(name) ? (list ?? []) : [],
   );
-  return (spelled?.[1] ?? []) as unknown[];
 }
 
 function parsed(body: Buffer): unknown[] | undefined {
@@ -95,7 +109,7 @@ const odd: readonly unknown[] = [
   { __proto__: null, toString: 1, constructor: { prototype: {} } },
 ];
 
-/** A copy in which one place holds something else, is gone, or is spelled in snake_case too. */
+/** A copy in which one place holds something else, is gone, or has another name too. */
 function twist(value: unknown, random: SeededRandom): unknown {
   if (typeof value !== 'object' || value === null || random.below(12) === 0) {
     return random.pick(odd);
@@ -107,6 +121,7 @@ function twist(value: unknown, random: SeededRandom): unknown {
   if (Array.isArray(value)) return value.with(Number(chosen), twist(inner, random));
   if (random.below(30) === 0) return { ...value, [chosen]: undefined };
   const snake = chosen.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  const name = random.below(10) === 0 ? snake : chosen;
+  const old = chosen === 'scopeSpans' ? 'instrumentationLibrarySpans' : snake;
+  const name = random.below(10) === 0 ? random.pick([snake, old]) : chosen;
   return { ...value, [name]: twist(inner, random) };
 }

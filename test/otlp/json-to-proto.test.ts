@@ -177,16 +177,26 @@ describe('what real clients write beyond the specification is read:', () => {
     expect(hintFor({ kind: 'CLIENT' })).toContain('spans[0].kind should be a whole number');
   });
 
-  test('snake_case names, of which the last spelling counts', () => {
+  test('snake_case names', () => {
     const snake =
       '{"resource_spans":[{"scope_spans":[{"spans":[{' +
       `"trace_id":"${ids.traceId}","span_id":"${ids.spanId}","start_time_unix_nano":"5"}]}]}]}`;
     const [resource] = decodeRequest(jsonToProto(Buffer.from(snake))).resourceSpans ?? [];
     expect(resource?.scopeSpans?.[0]?.spans).toMatchObject([{ startTimeUnixNano: '5' }]);
-    expect(spanWith({ droppedEventsCount: 1, dropped_events_count: 2 })).toMatchObject({
+    expect(spanWith({ droppedEventsCount: null, dropped_events_count: 2 })).toMatchObject({
       droppedEventsCount: 2,
     });
     expect(spanWith({ events: [{}], events_: 1 })).toMatchObject({ events: [{}] });
+  });
+
+  test.each([
+    ['instrumentationLibrarySpans', 'instrumentationLibrary'],
+    ['instrumentation_library_spans', 'instrumentation_library'],
+  ])('the names of scopes before OTLP 0.15: %s', (scopes, scope) => {
+    const old = { [scopes]: [{ [scope]: { name: 'lib' }, spans: [ids] }] };
+    const text = JSON.stringify({ resourceSpans: [old] });
+    const [resource] = decodeRequest(jsonToProto(Buffer.from(text))).resourceSpans ?? [];
+    expect(resource?.scopeSpans).toMatchObject([{ scope: { name: 'lib' }, spans: [{}] }]);
   });
 
   test.each([
@@ -253,6 +263,48 @@ describe('a body is refused', () => {
     expect(refusal(text).hint).toMatch(hint);
   });
 
+  test.each([
+    ['{"hello":"world"}', ''],
+    ['{"resourceSpans":null,"resource":{}}', ''],
+    ['{"scopeSpans":[]}', ''],
+    ['{"spans":[{"name":"a"}]}', ' to POST /public/traces'],
+    ['{"spans":[],"resource_spans":null}', ' to POST /public/traces'],
+  ])('if it has no resourceSpans, so that nothing is lost: %s', (text, place) => {
+    const error = refusal(text);
+    expect(error.kind).toBe('malformed');
+    expect(error.hint).toMatch(place ? /^send flat spans/ : /^send OTLP\/JSON/);
+    expect(error.hint).toContain('{"resourceSpans": [...]}');
+    expect(error.hint.slice(0, 120)).toContain(place);
+    expect(error.details).toMatchObject([{ path: 'resourceSpans' }]);
+    expect(() => jsonValueToProto(parseJson(Buffer.from(text)))).toThrowError(error.message);
+  });
+
+  test.each([
+    ['{"resourceSpans":[],"resource_spans":[]}', 'resourceSpans'],
+    ['{"resourceSpans":[{},{"scope_spans":[],"scopeSpans":[]}]}', 'resourceSpans[1].scopeSpans'],
+    [
+      '{"resourceSpans":[{"instrumentationLibrarySpans":[],"scopeSpans":[]}]}',
+      'resourceSpans[0].scopeSpans',
+    ],
+    [
+      requestText(
+        JSON.stringify({ ...ids, attributes: [{ value: { intValue: 1, int_value: 2 } }] }),
+      ).toString(),
+      'spans[0].attributes[0].value.intValue',
+    ],
+    [
+      requestText(
+        '{"attributes":[{"value":{"intValue":1,"boolValue":true,"int_value":2}}],' +
+          JSON.stringify(ids).slice(1),
+      ).toString(),
+      'spans[0].attributes[0].value.intValue',
+    ],
+  ])('if a field is there under two names, of which one would be lost: %s', (text, path) => {
+    const error = refusal(text);
+    expect(error.hint).toContain(`${path} is there under two names`);
+    expect(error.hint).toMatch(/^send OTLP\/JSON: /);
+  });
+
   test('if its values nest deeper than protobuf decoders go', () => {
     const deep = (levels: number) =>
       '{"arrayValue":{"values":['.repeat(levels) + ']}}'.repeat(levels);
@@ -275,6 +327,13 @@ test('a parsed value becomes the same protobuf as its text', () => {
   expect(jsonValueToProto(parseJson(text))).toEqual(jsonToProto(text));
 });
 
-test('an empty object is an empty request', () => {
-  expect(jsonToProto(Buffer.from('{}'))).toHaveLength(0);
+test.each([
+  '{}',
+  '{"resourceSpans":[]}',
+  '{"resource_spans":[]}',
+  '{"resourceSpans":[],"futureField":1}',
+  '{"resourceSpans":null}',
+  '{"spans":null,"resourceLogs":null}',
+])('an empty request, with null for what is not there: %s', (text) => {
+  expect(jsonToProto(Buffer.from(text))).toHaveLength(0);
 });
