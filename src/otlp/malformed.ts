@@ -55,8 +55,8 @@ export function malformedIds(message: Buffer, spanAt: number): GatewayError {
   return new GatewayError(
     'malformed',
     'give every span a trace id of 16 bytes and a span id of 8 (logs or metrics sent as traces ' +
-      `look like this too): ${path} at byte ${spanAt} has ${wrong}. If these are logs or metrics, ` +
-      `${signals.logs.cure} and ${signals.metrics.cure}, or send them elsewhere`,
+      `look like this too): ${path} at byte ${spanAt} has ${wrong}. If these are logs or ` +
+      `metrics, ${signals.logs.cure} and ${signals.metrics.cure}, or send them elsewhere`,
   );
 }
 
