@@ -6,6 +6,7 @@ import type { Http } from './http.ts';
 import type { Notes } from './notes.ts';
 import type { RequestBody, RequestBodyOf } from './request-body.ts';
 import type { RequestHeadOf } from './request-head.ts';
+import type { Secrets } from './secrets.ts';
 import { type Verdict, verdictOf } from './verdict.ts';
 
 /** Never rejects. Counts what was delivered; what else it means is the caller's to count. */
@@ -15,6 +16,7 @@ export type AttemptOptions = {
   readonly bodyOf: RequestBodyOf;
   readonly headOf: RequestHeadOf;
   readonly http: Http;
+  readonly secrets: Secrets;
   readonly notes: Notes;
   readonly clock: Clock;
   readonly observability: Observability;
@@ -23,10 +25,8 @@ export type AttemptOptions = {
 /** A longer answer is not an export response; its status alone counts. */
 const answerBytesMax = 64 * 1024;
 
-const messageCharsMax = 300;
-
 export function createAttempt(options: AttemptOptions): Attempt {
-  const { bodyOf, headOf, http, clock } = options;
+  const { bodyOf, headOf, http, secrets, clock } = options;
   return async (deliveries, timeoutMs) => {
     let body: RequestBody;
     try {
@@ -43,7 +43,9 @@ export function createAttempt(options: AttemptOptions): Attempt {
       timeoutMs,
       answerBytesMax,
     });
-    const verdict = verdictOf(answer, clock.wallMs());
+    const verdict = verdictOf(answer, clock.wallMs(), (text) =>
+      secrets.hideInText(text, deliveries[0]),
+    );
     if (verdict.kind !== 'accepted') return verdict;
     return settleAccepted(options, deliveries, verdict);
   };
@@ -65,7 +67,7 @@ function settleAccepted(
     notes.warn({ kind: 'partial success', about: agentId }, 'the downstream took it in part', {
       agent_id: agentId,
       rejected_items: rejected,
-      downstream_message: message.slice(0, messageCharsMax),
+      downstream_message: message,
     });
   }
   return { kind: 'accepted', rejectedItems: rejected, message };

@@ -12,7 +12,9 @@
  * one lane that fails never holds up another.
  * Invariants: at most `connections` requests at once, whoever asks. The same bytes carry the same
  * `idempotency-key` on every attempt. Nothing waits in order to be joined. Redirects are never
- * followed. Neither a client's key nor the value of a configured header is ever logged.
+ * followed. Neither a client's key nor the value of a configured header is ever logged or told,
+ * even where the downstream quotes it; a relayed answer is the client's to read as it is, but for
+ * the key that was sent.
  * Does not accept anything, nor keep what it sends: that is the queue's.
  */
 import type { Clock } from '../core/clock.ts';
@@ -27,6 +29,7 @@ import { createNotes } from './notes.ts';
 import { createRelay } from './relay.ts';
 import { createRequestBody } from './request-body.ts';
 import { createRequestHead } from './request-head.ts';
+import { createSecrets } from './secrets.ts';
 import { createSlots } from './slots.ts';
 
 export type ForwarderOptions = {
@@ -85,7 +88,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   const notes = createNotes(observability.log, clock);
   const headOf = createRequestHead(downstream);
   const bodyOf = createRequestBody(downstream);
-  const attempt = createAttempt({ bodyOf, headOf, http, notes, clock, observability });
+  const secrets = createSecrets(downstream.headers);
+  const sending = { bodyOf, headOf, http, secrets, clock, observability };
+  const attempt = createAttempt({ ...sending, notes });
   const { timeoutMs } = downstream;
   let drain: Drain | undefined;
   let stopped: Promise<void> | undefined;
@@ -98,7 +103,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   return {
     deliverNow: createDeliverNow({ attempt, slots, timeoutMs, clock, notes }),
-    relay: createRelay({ bodyOf, headOf, http, slots, timeoutMs, clock, observability }),
+    relay: createRelay({ ...sending, slots, timeoutMs }),
     run(queue) {
       const { retry, batchBytesMax } = options;
       drain = createDrain({

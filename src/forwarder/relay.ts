@@ -6,13 +6,15 @@ import type { Observability } from '../observability/observability.ts';
 import type { Answer, Http } from './http.ts';
 import type { RequestBodyOf } from './request-body.ts';
 import type { RequestHeadOf } from './request-head.ts';
+import type { Secrets } from './secrets.ts';
 import type { Slots } from './slots.ts';
-import { unavailable, verdictOf } from './verdict.ts';
+import { unavailable, type Verdict, verdictOf } from './verdict.ts';
 
 export type RelayOptions = {
   readonly bodyOf: RequestBodyOf;
   readonly headOf: RequestHeadOf;
   readonly http: Http;
+  readonly secrets: Secrets;
   readonly slots: Slots;
   readonly timeoutMs: number;
   readonly clock: Clock;
@@ -23,16 +25,19 @@ export type RelayOptions = {
 const answerBytesMax = 4 * 1024 * 1024;
 
 export function createRelay(options: RelayOptions): Relay {
-  const { slots, clock, observability } = options;
+  const { slots, secrets, clock, observability } = options;
   return async (delivery, deadlineAtMs) => {
     if (!(await slots.waitFor(deadlineAtMs))) {
       throw unavailable('all connections are busy', undefined);
     }
     try {
       const answer = await send(options, delivery, deadlineAtMs);
-      const relayed = relayedOf(answer, clock.wallMs());
+      const verdict = verdictOf(answer, clock.wallMs(), (text) =>
+        secrets.hideInText(text, delivery),
+      );
+      const relayed = relayedOf(answer, verdict);
       if (relayed.status < 300) observability.metrics.items('delivered', delivery.items);
-      return relayed;
+      return { ...relayed, body: secrets.hideInBody(relayed.body, delivery) };
     } finally {
       slots.give();
     }
@@ -54,8 +59,7 @@ async function send(
   });
 }
 
-function relayedOf(answer: Answer, wallMs: number): RelayedAnswer {
-  const verdict = verdictOf(answer, wallMs);
+function relayedOf(answer: Answer, verdict: Verdict): RelayedAnswer {
   if (verdict.kind === 'retryable') throw unavailable(verdict.reason, verdict.retryAfterMs);
   if (answer.kind === 'unanswered' || answer.tooLong) {
     throw unavailable('its answer is too long', undefined);

@@ -6,8 +6,9 @@ import { parseRetryAfter } from './backoff.ts';
 import type { Answer } from './http.ts';
 
 export type Verdict =
+  /** `message` is the downstream's own, as a line. */
   | ({ readonly kind: 'accepted' } & ExportResult)
-  /** For good. `text` is the downstream's own, bounded. */
+  /** For good. `text` is the downstream's own, as a line. */
   | { readonly kind: 'refused'; readonly status: number; readonly text: string }
   /** `reason` is short and public; `retryAfterMs` if the downstream said so. */
   | {
@@ -21,9 +22,16 @@ export type Verdict =
 /** https://opentelemetry.io/docs/specs/otlp/#failures-1 */
 const retryableStatuses = new Set([429, 502, 503, 504]);
 
-const textCharsMax = 300;
+/** Much of a body may be white space or markup, which a line does not keep. */
+const textBytesMax = 16 * 1024;
+const lineCharsMax = 300;
 
-export function verdictOf(answer: Answer, wallMs: number): Verdict {
+/** `hideSecrets` sees the downstream's words before they are cut off. */
+export function verdictOf(
+  answer: Answer,
+  wallMs: number,
+  hideSecrets: (text: string) => string,
+): Verdict {
   if (answer.kind === 'unanswered') {
     const { reason, reached } = answer;
     return { kind: 'retryable', reason, retryAfterMs: undefined, reached };
@@ -33,8 +41,12 @@ export function verdictOf(answer: Answer, wallMs: number): Verdict {
     const retryAfterMs = parseRetryAfter(answer.retryAfter, wallMs);
     return { kind: 'retryable', reason: `status ${status}`, retryAfterMs, reached: true };
   }
-  if (status < 200 || status > 299) return { kind: 'refused', status, text: textOf(answer.body) };
-  return { kind: 'accepted', ...exportResultOf(answer) };
+  if (status < 200 || status > 299) {
+    const text = answer.body.toString('utf8', 0, textBytesMax);
+    return { kind: 'refused', status, text: lineOf(hideSecrets(text)) };
+  }
+  const { rejectedItems, message } = exportResultOf(answer);
+  return { kind: 'accepted', rejectedItems, message: lineOf(hideSecrets(message)) };
 }
 
 type Answered = Extract<Answer, { kind: 'answered' }>;
@@ -47,10 +59,11 @@ function exportResultOf({ contentType, body, tooLong }: Answered): ExportResult 
   return { rejectedItems: 0, message: '' };
 }
 
-/** The body as one short line; what is not text (a protobuf Status has its message inside) goes. */
-function textOf(body: Buffer): string {
-  const text = body.toString('utf8', 0, textCharsMax * 4).replace(/[\p{C}\s\uFFFD]+/gu, ' ');
-  return text.trim().slice(0, textCharsMax);
+/** One short line; what is not text (a protobuf Status has its message inside) goes. */
+function lineOf(text: string): string {
+  const line = text.replace(/[\p{C}\s\uFFFD]+/gu, ' ').trim();
+  // Cut in the midst of a character it would be no valid string for protobuf.
+  return line.slice(0, lineCharsMax).toWellFormed();
 }
 
 /** Clients are asked to wait so long at most: beyond it the JS exporters give up. */

@@ -46,6 +46,19 @@ describe('sync mode', () => {
     expect(await opened.counts()).toEqual({ delivered: 2, dropped: {} });
   });
 
+  test('a partial success is bounded: its text, on one line, and its count', async () => {
+    const errorMessage = `too\nold: ${'é'.repeat(290)}😀${'x'.repeat(4000)}`;
+    const answer = JSON.stringify({ partialSuccess: { rejectedSpans: '900', errorMessage } });
+    await open(respondWith(200, answer, { 'content-type': 'application/json' }));
+    const outcome = await deliverOne();
+    expect(outcome).toMatchObject({ kind: 'accepted', rejectedItems: 3 });
+    const message = outcome.kind === 'accepted' ? outcome.message : '';
+    expect(message).toMatch(/^too old: é{290}/);
+    expect(message.length).toBe(300);
+    expect(message.isWellFormed()).toBe(true);
+    expect(await opened.counts()).toEqual({ delivered: 0, dropped: {} });
+  });
+
   test('a permanent refusal comes back with its text and is not counted as dropped', async () => {
     await open(respondWith(422, 'span has no name'));
     expect(await deliverOne()).toEqual({ kind: 'refused', status: 422, text: 'span has no name' });
