@@ -60,6 +60,26 @@ export function malformedIds(message: Buffer, spanAt: number): GatewayError {
   );
 }
 
+/** `resourceAt` is where the content of the first resource with such a field begins. */
+export function removedScopes(message: Buffer, resourceAt: number): GatewayError {
+  let found = 0;
+  const whole = { start: 0, end: message.length };
+  eachOf(message, { range: whole, tag: resourceSpansTag }, ({ start }, index) => {
+    if (start === resourceAt) found = index;
+  });
+  return new GatewayError(
+    'malformed',
+    'update the exporter: instrumentation_library_spans was removed from OTLP, scope_spans came ' +
+      `in its place (resourceSpans[${found}] has field 1000)`,
+  );
+}
+
+/** A message that decodes, as any does of which every field is unknown. */
+export function noExport(message: Buffer): GatewayError {
+  const fix = fixByMagic(message) ?? 'send a trace export: this protobuf has no resource_spans';
+  return new GatewayError('malformed', fix);
+}
+
 // Fields that lead from the request down to a span's ids.
 const resourceSpansTag = (1 << 3) | wire.bytes;
 const scopeSpansTag = (2 << 3) | wire.bytes;

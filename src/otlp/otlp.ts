@@ -4,7 +4,8 @@
  * Promises
  * - `walkExport` validates every byte of an export request without decoding a span, and accepts
  *   exactly what protobufjs' decoder accepts, plus one rule of OTLP: trace ids have 16 bytes, span
- *   ids 8. All-zero ids are let through.
+ *   ids 8. All-zero ids are let through. Spans that nothing here would see are refused rather than
+ *   lost: a body of unknown fields only, and a resource with scopes as OTLP before 0.15 had them.
  * - `splitByAgent` gives each agent its resources, byte for byte as they came but for the one
  *   attribute that names the agent, which then stands there exactly once.
  * - `jsonToProto` and `protoToJson` are lossless for every field of OTLP 1.11, and the former reads

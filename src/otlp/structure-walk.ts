@@ -3,15 +3,16 @@
  *
  * Promise: accepts exactly what protobufjs' decoder for the same .proto accepts: a known field with
  * another wire type is an unknown field, texts are UTF-8, sub-messages end where their length says,
- * and nesting ends at 100. Counts the spans and notes the first one with ids of a wrong length.
+ * and nesting ends at 100. Counts the spans and notes the first one with ids of a wrong length, and
+ * the first resource with scopes where nothing looks for them any more.
  *
  * `message` walks anything. Attributes are most of what clients send, so `attribute` steps over the
  * usual ones with fewer decisions and leaves whatever else comes to `message`.
  */
-import { anyValue, keyValue, span } from './schema.ts';
+import { anyValue, keyValue, resourceSpans, span } from './schema.ts';
 import { TextCheck } from './text-check.ts';
 import { actions, rowBits, walkTable } from './walk-table.ts';
-import { depthMax, WireFault, WireReader } from './wire-reader.ts';
+import { depthMax, WireFault, WireReader, wire } from './wire-reader.ts';
 
 // Copies of what is imported: the engine treats a module's own constants as such, while it loads
 // and checks imported ones each time, which costs a fifth of the walk.
@@ -19,6 +20,7 @@ const table = walkTable;
 const rowLength = 1 << rowBits;
 const { unknown, varint, fixed64, fixed32, bytes: bytesAction, text: textAction } = actions;
 const { traceId, spanId, parentId, message: messageAction } = actions;
+const resourceRow = resourceSpans.index << rowBits;
 const spanRow = span.index << rowBits;
 const keyValueRow = keyValue.index << rowBits;
 const anyValueRow = anyValue.index << rowBits;
@@ -29,10 +31,15 @@ const valueTag = 0x12;
 const stringTag = 0x0a;
 const intTag = 0x18;
 
+/** `instrumentation_library_spans`, which OTLP 0.15 deprecated and later versions do without. */
+const removedScopesTag = (1000 << 3) | wire.bytes;
+
 export class StructureWalk extends WireReader {
   spans = 0;
   /** Where the content of the first span with an id of a wrong length begins; -1: there is none. */
   misshapenSpanAt = -1;
+  /** Where the content of the first resource with removed scopes begins; -1: there is none. */
+  removedScopesAt = -1;
   private depth = 0;
   private readonly texts: TextCheck;
   // Lengths of the ids of the span that is being walked; of a repeated id the last one counts.
@@ -64,6 +71,9 @@ export class StructureWalk extends WireReader {
         this.pos = pos - 1;
         tag = this.tag(end);
         pos = this.pos;
+        if (tag === removedScopesTag && row === resourceRow && this.removedScopesAt < 0) {
+          this.removedScopesAt = start;
+        }
       }
       const action = tag < rowLength ? (table[row | tag] as number) : unknown;
       if (action < bytesAction) {

@@ -4,7 +4,7 @@
  */
 import { GatewayError } from '../core/errors.ts';
 import type { NamedTarget } from '../core/target.ts';
-import { malformedExport, malformedIds } from './malformed.ts';
+import { malformedExport, malformedIds, noExport, removedScopes } from './malformed.ts';
 import { readTarget } from './resource-target.ts';
 import { resourceSpans } from './schema.ts';
 import { StructureWalk } from './structure-walk.ts';
@@ -58,6 +58,10 @@ export function walkExport(message: Buffer, attribute: string): WalkedExport {
     throw malformedExport(message, thrown);
   }
   if (walk.misshapenSpanAt >= 0) throw malformedIds(message, walk.misshapenSpanAt);
+  // What nothing here sees would be accepted, and lost.
+  if (walk.removedScopesAt >= 0) throw removedScopes(message, walk.removedScopesAt);
+  const hasResources = walked.hasIgnored || walked.resources.length > 0;
+  if (message.length > 0 && !hasResources) throw noExport(message);
   return walked;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Mutated, truncated and hostile protobuf bodies: the walk accepts exactly what protobufjs decodes
- * (and what has whole ids), counts the same spans and finds the same targets.
+ * and what keeps the rules of `extraRules`, counts the same spans and finds the same targets.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { expect, test } from 'vitest';
@@ -11,6 +11,7 @@ import { loadFixtures } from '../otlp/fixtures.ts';
 import {
   type AnyValueObject,
   decodeRequest,
+  hasRemovedScopes,
   hasWholeIds,
   type RequestObject,
   type ResourceSpansObject,
@@ -22,6 +23,9 @@ import { createSeededRandom, type SeededRandom } from './seeded-random.ts';
 const attribute = 'mibo.platform_id';
 const agentA = '7b0f2c1e-5a44-4d0e-9b7e-3c1d2f4a5b6c';
 const rounds = 60_000;
+
+/** How many bodies broke each extra rule. */
+const breaches = new Map<string, number>();
 
 test(`${rounds} bad protobuf bodies are judged as protobufjs judges them`, () => {
   const random = createSeededRandom();
@@ -39,12 +43,26 @@ test(`${rounds} bad protobuf bodies are judged as protobufjs judges them`, () =>
     }
     accepted += expected ? 1 : 0;
   }
+  for (const rule of Object.keys(extraRules)) {
+    expect(breaches.get(rule), `bodies that break: ${rule}`).toBeGreaterThan(100);
+  }
   // A fuzzer whose every body dies early would prove nothing.
   expect(accepted).toBeGreaterThan(rounds / 10);
   expect(accepted).toBeLessThan(rounds - rounds / 10);
 });
 
-/** What protobufjs makes of a body; undefined if it does not decode or has broken ids. */
+type Rule = (decoded: RequestObject, body: Buffer) => boolean;
+
+/** What a body has to keep besides protobuf's own rules. */
+const extraRules: Readonly<Record<string, Rule>> = {
+  'every span has whole ids': ({ resourceSpans = [] }) =>
+    resourceSpans.flatMap(spansOf).every(hasWholeIds),
+  'what is not empty has resource spans': ({ resourceSpans = [] }, body) =>
+    body.length === 0 || resourceSpans.length > 0,
+  'no resource has the scopes of OTLP before 0.15': (_decoded, body) => !hasRemovedScopes(body),
+};
+
+/** What protobufjs makes of a body; undefined if it does not decode or breaks an extra rule. */
 function reference(body: Buffer): RequestObject | undefined {
   let decoded: RequestObject;
   try {
@@ -52,7 +70,9 @@ function reference(body: Buffer): RequestObject | undefined {
   } catch {
     return undefined;
   }
-  return (decoded.resourceSpans ?? []).flatMap(spansOf).every(hasWholeIds) ? decoded : undefined;
+  const broken = Object.entries(extraRules).find(([, keeps]) => !keeps(decoded, body));
+  if (broken) breaches.set(broken[0], (breaches.get(broken[0]) ?? 0) + 1);
+  return broken ? undefined : decoded;
 }
 
 /** What is wrong with the walk of this body; undefined if nothing is. */
@@ -65,7 +85,7 @@ function judge(body: Buffer, expected: RequestObject | undefined): string | unde
     if (thrown.kind !== 'malformed') return `refused as ${thrown.kind}`;
     return expected ? `refused what decodes: ${thrown.hint}` : undefined;
   }
-  if (!expected) return 'accepted what does not decode, or has broken ids';
+  if (!expected) return 'accepted what does not decode, or breaks an extra rule';
   const kept = (expected.resourceSpans ?? []).filter((resource) => spansOf(resource).length > 0);
   const counts = kept.map((resource) => spansOf(resource).length);
   if (counts.join() !== walked.resources.map(({ items }) => items).join()) return 'other counts';
@@ -128,9 +148,16 @@ function hostileExport(random: SeededRandom): Buffer {
   const resource = () => field(0x0a, attributes(random, 0x0a, field));
   const parts = [scope, resource(), resource(), randomFields(random, 2)];
   const chosen = parts.filter(() => random.below(3) > 0);
+  if (random.below(10) === 0) chosen.push(field1000(random));
   return random.below(5) === 0
     ? randomFields(random, 6)
     : Buffer.concat([field(0x0a, Buffer.concat(chosen)), randomFields(random, 1)]);
+}
+
+/** Where scopes stood before OTLP 0.15, when it has a length. */
+function field1000(random: SeededRandom): Buffer {
+  const wireType = random.pick([0, 2, 2, 2]);
+  return Buffer.from([0xc0 | wireType, 0x3e, 0x01, ...(wireType === 2 ? [0x78] : [])]);
 }
 
 type WriteField = (tag: number, content: Buffer) => Buffer;

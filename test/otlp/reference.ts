@@ -64,3 +64,19 @@ export function hasWholeIds({ traceId, spanId, parentSpanId }: SpanObject): bool
   const parentBytes = parentSpanId?.length ?? 0;
   return traceId?.length === 16 && spanId?.length === 8 && (parentBytes === 0 || parentBytes === 8);
 }
+
+const removedScopes = new protobuf.Field('instrumentationLibrarySpans', 1000, 'bytes', 'repeated');
+const oldRequest = protobuf.Root.fromJSON({ nested: {} })
+  .add(new protobuf.Type('OldResourceSpans').add(removedScopes))
+  .add(
+    new protobuf.Type('OldRequest').add(
+      new protobuf.Field('resourceSpans', 1, 'OldResourceSpans', 'repeated'),
+    ),
+  )
+  .lookupType('OldRequest');
+
+/** Whether a message that decodes has scopes where they stood before OTLP 0.15. */
+export function hasRemovedScopes(message: Uint8Array): boolean {
+  const { resourceSpans = [] } = oldRequest.toObject(oldRequest.decode(message));
+  return resourceSpans.some((resource: object) => Object.keys(resource).length > 0);
+}

@@ -270,6 +270,36 @@ describe('a body in the wrong place is refused with the cure:', () => {
   });
 });
 
+describe('spans that nothing here would see are refused, for they would be lost:', () => {
+  test.each([
+    ['unknown fields and no resource', Buffer.concat([field(2, 'x'), tag(3, 0), varint(1)])],
+    ['field 1 with another wire type', Buffer.concat([tag(1, 0), varint(1)])],
+  ])('%s', (_name, message) => {
+    expect(requestType.decode(message)).toBeTruthy();
+    expect(hint(message)).toMatch(/^send a trace export/);
+    expect(walk(Buffer.concat([message, resourceSpans()])).items).toBe(0);
+  });
+
+  test.each([
+    ['alone', resourceSpans(field(1000, field(2, field(1, traceId))))],
+    ['empty', resourceSpans(field(1000))],
+    ['beside spans', resourceSpans(scopeSpans(span()), field(1000, 'x'), scopeSpans(span()))],
+  ])('the scopes of OTLP before 0.15: %s', (_name, removed) => {
+    expect(requestType.decode(removed)).toBeTruthy();
+    const message = Buffer.concat([requestWith(), removed, requestWith()]);
+    expect(hint(message)).toMatch(/^update the exporter: instrumentation_library_spans/);
+    expect(hint(message)).toContain(`resourceSpans[1]`);
+  });
+
+  test('but the same number elsewhere, or with another wire type, is any unknown field', () => {
+    const elsewhere = field(1000, 'x');
+    const number = Buffer.concat([tag(1000, 0), varint(1)]);
+    const inside = requestWith(elsewhere, field(9, elsewhere));
+    expect(walk(Buffer.concat([inside, elsewhere, resourceSpans(number)])).items).toBe(1);
+    expect(walk(resourceSpans(field(3, 'schema'), field(99, 'x'))).hasIgnored).toBe(true);
+  });
+});
+
 describe('a hostile body', () => {
   test('of more than 100,000 resources is too large, whatever its bytes', () => {
     const many = Buffer.concat(Array.from({ length: 100_001 }, () => requestWith()));
@@ -285,7 +315,8 @@ describe('a hostile body', () => {
 
   test('of millions of unknown fields costs no memory', () => {
     const many = Buffer.alloc(4_000_000, Buffer.from([0x78, 0x00]));
-    expect(walk(many).unknownRanges).toEqual([0, 4_000_000]);
+    const message = Buffer.concat([resourceSpans(), many]);
+    expect(walk(message).unknownRanges).toEqual([2, 4_000_002]);
   });
 
   test('cannot make the hint longer than it may be', () => {
