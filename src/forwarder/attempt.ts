@@ -9,7 +9,10 @@ import type { RequestHeadOf } from './request-head.ts';
 import type { Secrets } from './secrets.ts';
 import { type Verdict, verdictOf } from './verdict.ts';
 
-/** Never rejects. Counts what was delivered; what else it means is the caller's to count. */
+/**
+ * `timeoutMs` is for all of it, writing the body included. Never rejects. Counts what was
+ * delivered; what else it means is the caller's to count.
+ */
 export type Attempt = (deliveries: readonly Delivery[], timeoutMs: number) => Promise<Verdict>;
 
 export type AttemptOptions = {
@@ -28,6 +31,7 @@ const answerBytesMax = 64 * 1024;
 export function createAttempt(options: AttemptOptions): Attempt {
   const { bodyOf, headOf, http, secrets, clock } = options;
   return async (deliveries, timeoutMs) => {
+    const startedAtMs = clock.monotonicMs();
     let body: RequestBody;
     try {
       body = await bodyOf(deliveries);
@@ -40,7 +44,7 @@ export function createAttempt(options: AttemptOptions): Attempt {
       path,
       headers,
       pieces: body.pieces,
-      timeoutMs,
+      timeoutMs: Math.max(1, timeoutMs - (clock.monotonicMs() - startedAtMs)),
       answerBytesMax,
     });
     const verdict = verdictOf(answer, clock.wallMs(), (text) =>

@@ -1,6 +1,7 @@
 /** Sync mode: the client waits, one attempt is made, and the client carries the retry. */
 import type { Clock } from '../core/clock.ts';
 import type { Deliver, Delivery, DeliveryOutcome } from '../core/delivery.ts';
+import { answerBy } from './answer-by.ts';
 import type { Attempt } from './attempt.ts';
 import type { Notes } from './notes.ts';
 import type { Slots } from './slots.ts';
@@ -15,20 +16,22 @@ export type DeliverNowOptions = {
 };
 
 export function createDeliverNow(options: DeliverNowOptions): Deliver {
-  return (deliveries, deadlineAtMs) =>
-    Promise.all(deliveries.map((delivery) => deliverOne(options, delivery, deadlineAtMs)));
+  return (deliveries, deadlineAtMs) => {
+    const answerAtMs = answerBy(deadlineAtMs, options.clock.monotonicMs());
+    return Promise.all(deliveries.map((delivery) => deliverOne(options, delivery, answerAtMs)));
+  };
 }
 
 async function deliverOne(
   { attempt, slots, timeoutMs, clock, notes }: DeliverNowOptions,
   delivery: Delivery,
-  deadlineAtMs: number,
+  answerAtMs: number,
 ): Promise<DeliveryOutcome> {
-  if (!(await slots.waitFor(deadlineAtMs))) {
+  if (!(await slots.waitFor(answerAtMs))) {
     return { kind: 'retryable', error: unavailable('all connections are busy', undefined) };
   }
   try {
-    const leftMs = Math.max(1, deadlineAtMs - clock.monotonicMs());
+    const leftMs = Math.max(1, answerAtMs - clock.monotonicMs());
     const verdict = await attempt([delivery], Math.min(timeoutMs, leftMs));
     if (verdict.kind !== 'retryable') return verdict;
     const { reason, retryAfterMs } = verdict;

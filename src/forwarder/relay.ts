@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Delivery, Relay, RelayedAnswer } from '../core/delivery.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Observability } from '../observability/observability.ts';
+import { answerBy } from './answer-by.ts';
 import type { Answer, Http } from './http.ts';
 import type { RequestBodyOf } from './request-body.ts';
 import type { RequestHeadOf } from './request-head.ts';
@@ -27,11 +28,12 @@ const answerBytesMax = 4 * 1024 * 1024;
 export function createRelay(options: RelayOptions): Relay {
   const { slots, secrets, clock, observability } = options;
   return async (delivery, deadlineAtMs) => {
-    if (!(await slots.waitFor(deadlineAtMs))) {
+    const answerAtMs = answerBy(deadlineAtMs, clock.monotonicMs());
+    if (!(await slots.waitFor(answerAtMs))) {
       throw unavailable('all connections are busy', undefined);
     }
     try {
-      const answer = await send(options, delivery, deadlineAtMs);
+      const answer = await send(options, delivery, answerAtMs);
       const verdict = verdictOf(answer, clock.wallMs(), (text) =>
         secrets.hideInText(text, delivery),
       );
@@ -47,10 +49,10 @@ export function createRelay(options: RelayOptions): Relay {
 async function send(
   { bodyOf, headOf, http, timeoutMs, clock }: RelayOptions,
   delivery: Delivery,
-  deadlineAtMs: number,
+  answerAtMs: number,
 ): Promise<Answer> {
   const body = await bodyOf([delivery]);
-  const leftMs = Math.max(1, deadlineAtMs - clock.monotonicMs());
+  const leftMs = Math.max(1, answerAtMs - clock.monotonicMs());
   return http.post({
     ...headOf([delivery], body),
     pieces: body.pieces,

@@ -1,4 +1,5 @@
 /** Sync mode: one attempt, and the client is told what came of it. */
+import { setImmediate } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { DeliveryOutcome } from '../../src/core/delivery.ts';
 import { delivery } from '../queue/delivery.ts';
@@ -84,18 +85,30 @@ describe('sync mode', () => {
     expect(outcome.kind === 'retryable' && outcome.error.hint).toContain('ECONNREFUSED');
   });
 
-  test('no answer by the deadline is retryable', async () => {
+  test.each([
+    [9000, 8750],
+    [1000, 900],
+  ])('no answer: with %i ms left it is retryable after %i ms', async (leftMs, answeredMs) => {
     await open(() => {});
-    const outcome = deliverOne();
+    let answered = false;
+    const outcomes = opened.forwarder.deliverNow([delivery()], leftMs).finally(() => {
+      answered = true;
+    });
     await until(() => downstream.received.length === 1);
-    opened.clock.advance(deadlineMs);
-    expect(await outcome).toMatchObject({ kind: 'retryable' });
+    opened.clock.advance(answeredMs - 1);
+    await setImmediate();
+    expect(answered).toBe(false);
+    opened.clock.advance(1);
+    await setImmediate();
+    expect(answered).toBe(true);
+    const [outcome] = await outcomes;
+    expect(outcome?.kind === 'retryable' && outcome.error.hint).toContain('(timeout)');
     await until(() => downstream.open.now === 0);
   });
 
   test('several deliveries go in parallel, with one outcome each, in order', async () => {
     await open((response, { names }) => {
-      if (names[0] === 'slow') setImmediate(() => response.writeHead(200).end());
+      if (names[0] === 'slow') void setImmediate().then(() => response.writeHead(200).end());
       else response.writeHead(names[0] === 'bad' ? 400 : 200).end();
     });
     const outcomes = await opened.forwarder.deliverNow(
@@ -117,7 +130,7 @@ describe('sync mode', () => {
       deadlineMs,
     );
     await until(() => downstream.received.length === 2);
-    opened.clock.advance(deadlineMs);
+    opened.clock.advance(deadlineMs - 250);
     expect((await outcomes).map((outcome) => outcome.kind)).toEqual(Array(4).fill('retryable'));
     await until(() => downstream.open.now === 0);
     expect(downstream.received.length).toBe(2);

@@ -82,11 +82,11 @@ describe('relay', () => {
     await expect(relay()).rejects.toMatchObject({ kind: 'downstream_unavailable' });
   });
 
-  test('no answer by the deadline asks the client to send again', async () => {
+  test('no answer shortly before the deadline asks the client to send again', async () => {
     await open(() => {});
     const answer = relay();
     await until(() => downstream.received.length === 1);
-    opened.clock.advance(9000);
+    opened.clock.advance(9000 - 250);
     await expect(answer).rejects.toMatchObject({ kind: 'downstream_unavailable' });
   });
 
