@@ -129,10 +129,9 @@ function singleAgent(tenant: Tenant): string | undefined {
 
 /** One verdict per distinct target: a request of many small resources costs one look each. */
 function memoize(judge: (target: NamedTarget) => Verdict): (target: NamedTarget) => Verdict {
-  const verdicts = new Map<string | undefined, Verdict>();
+  const verdicts = new Map<string, Verdict>();
   return (target) => {
-    if (target.kind === 'unusable') return judge(target);
-    const name = target.kind === 'named' ? target.value : undefined;
+    const name = nameOf(target);
     const known = verdicts.get(name);
     if (known !== undefined) return known;
     if (verdicts.size >= targetsMax) {
@@ -145,6 +144,12 @@ function memoize(judge: (target: NamedTarget) => Verdict): (target: NamedTarget)
     verdicts.set(name, verdict);
     return verdict;
   };
+}
+
+/** Tells the kinds apart too: a named target is not empty, and one with a NUL is refused anyway. */
+function nameOf(target: NamedTarget): string {
+  if (target.kind === 'named') return target.value;
+  return target.kind === 'absent' ? '' : `\0${target.found}`;
 }
 
 function collect(

@@ -241,6 +241,8 @@ describe('several resources in one request', () => {
     const id = (n: number) => `00000000-0000-4000-8000-${n.toString(16).padStart(12, '0')}`;
     const many = Array.from({ length: 1_001 }, (_, n) => named(id(n)));
     expect(() => route(keys.unrestricted, many)).toThrow('1000 agents');
+    const odd = many.map((_, n): NamedTarget => ({ kind: 'unusable', found: `the integer ${n}` }));
+    expect(() => route(keys.unrestricted, odd)).toThrow('1000 agents');
     expect(() => route(tenant('project', [id(0)]), many.slice(0, 1_000))).not.toThrow();
   });
 });
