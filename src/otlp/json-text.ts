@@ -7,6 +7,7 @@
 import { isUtf8 } from 'node:buffer';
 import { GatewayError } from '../core/errors.ts';
 import { fitsDouble } from './decimal.ts';
+import { requireModestJson } from './json-size.ts';
 
 /** A number whose digits a double cannot hold. */
 export type RawNumber = { readonly rawJSON: string };
@@ -56,8 +57,9 @@ export function parseJson(text: Buffer): unknown {
   return parsed;
 }
 
-/** For a reader that bounds the depth itself. */
+/** For a reader that bounds the depth itself. Too many values are `payload_too_large`. */
 export function parseJsonAnyDepth(bytes: Buffer): unknown {
+  requireModestJson(bytes);
   if (!isUtf8(bytes)) {
     throw new GatewayError('malformed', 'send JSON as UTF-8: the body holds bytes that are not');
   }
