@@ -52,7 +52,8 @@ const words = (
   'find number address status date email would before what next tracking return received package ' +
   'warehouse delayed courier replacement cancel subscription billing plan upgrade monthly charge ' +
   'duplicate transaction bank statement confirm identity password reset link expired résumé ' +
-  'warranty damaged photo attach label printed drop-off nearest branch weekend holiday escalate naïve'
+  'warranty damaged photo attach label printed drop-off nearest branch weekend holiday ' +
+  'escalate naïve'
 ).split(' ');
 
 /** Common words come first and more often, as in speech. */
