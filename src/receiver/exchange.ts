@@ -33,7 +33,18 @@ export type Head = {
 export type Wire = {
   readBody(room: Room): Promise<IncomingBody>;
   refuse(error: GatewayError): void;
+  /** Closes this one stream at once, answered or not. */
+  cut(): void;
 };
+
+/** For what a listener throws, which would end the process: it costs its one stream instead. */
+export function refuseOrCut(thrown: unknown, wire: Pick<Wire, 'refuse' | 'cut'>): void {
+  try {
+    wire.refuse(GatewayError.from(thrown));
+  } catch {
+    wire.cut();
+  }
+}
 
 export class Exchange implements IncomingRequest {
   readonly protocol: 'grpc' | 'http';
@@ -124,7 +135,7 @@ export class Exchange implements IncomingRequest {
 
   #refuse(error: GatewayError): void {
     this.#shared.options.observability.refusals.record(error, this);
-    this.#wire.refuse(error);
+    refuseOrCut(error, this.#wire);
   }
 
   #claim(): boolean {

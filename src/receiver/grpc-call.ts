@@ -1,5 +1,5 @@
 /** One unary call: what the exchange needs to know about gRPC. */
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Compression } from '../core/delivery.ts';
 import type { GatewayError } from '../core/errors.ts';
 import type { IncomingBody, IncomingRequest } from '../core/incoming.ts';
@@ -23,6 +23,8 @@ export type CallOnWire = {
 };
 
 const prefixBytes = 5;
+
+export const grpcHeaders = { ':status': 200, 'content-type': 'application/grpc' } as const;
 
 export class GrpcCall {
   readonly exchange: Exchange;
@@ -69,6 +71,10 @@ export class GrpcCall {
     this.fail(renderGrpcError(error));
   }
 
+  cut(): void {
+    this.#wire.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  }
+
   /** Answers with one message, and so ends the call. */
   succeed(message: Buffer): void {
     const stream = this.#wire.stream;
@@ -80,8 +86,7 @@ export class GrpcCall {
 
   responseHeaders(): Record<string, string | number> {
     return {
-      ':status': 200,
-      'content-type': 'application/grpc',
+      ...grpcHeaders,
       'x-mibo-gateway-request-id': this.exchange.gatewayRequestId,
     };
   }

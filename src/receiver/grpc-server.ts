@@ -7,6 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
+  constants,
   createServer,
   type Http2Server,
   Http2ServerRequest,
@@ -15,12 +16,13 @@ import {
 } from 'node:http2';
 import { GatewayError } from '../core/errors.ts';
 import { encodeExportResponse, type Signal, signals } from '../otlp/otlp.ts';
-import type { Shared } from './exchange.ts';
-import { type CallOnWire, GrpcCall } from './grpc-call.ts';
+import { refuseOrCut, type Shared } from './exchange.ts';
+import { type CallOnWire, GrpcCall, grpcHeaders } from './grpc-call.ts';
 import { createGrpcHealth, type GrpcHealth } from './grpc-health.ts';
 import { streamWindowBytes, superviseSession } from './grpc-session.ts';
 import { notServed } from './http-routes.ts';
 import type { HttpHandler } from './http-server.ts';
+import { renderGrpcError } from './respond.ts';
 
 export type GrpcServer = {
   /** Never listens itself: connections are handed to it. */
@@ -51,15 +53,28 @@ export function createGrpcServer(shared: Shared, http: HttpHandler): GrpcServer 
     streamResetBurst: 1000,
     streamResetRate: 100,
   });
-  server.on('session', (session) => {
-    sessions.add(session);
-    session.once('close', () => sessions.delete(session));
+  function take(session: ServerHttp2Session): void {
     superviseSession(session, shared.options);
     const peer = session.socket.remoteAddress ?? '';
     session.on('stream', (stream, headers, ...[, raw]) => {
       stream.on('error', ignore);
-      serve(served, { stream, headers, raw: raw as unknown as string[], peer });
+      const wire = { stream, headers, raw: raw as unknown as string[], peer };
+      try {
+        serve(served, wire);
+      } catch (thrown) {
+        fail(shared, wire, thrown);
+      }
     });
+  }
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+    try {
+      take(session);
+    } catch {
+      // It was over before it began.
+      session.destroy();
+    }
   });
   return {
     server,
@@ -80,7 +95,8 @@ function serve({ shared, http, health }: Served, wire: CallOnWire): void {
     return;
   }
   const call = new GrpcCall(shared, wire);
-  const path = headers[':path'] as string;
+  // CONNECT has none.
+  const path = headers[':path'] ?? '';
   const healthMethod = health.methods.get(path);
   if (path === signals.traces.grpcPath) exportTraces(shared, call);
   else if (healthMethod !== undefined) healthMethod(call);
@@ -96,6 +112,19 @@ function exportTraces({ options }: Shared, call: GrpcCall): void {
       call.succeed(encodeExportResponse('proto', result));
     },
   );
+}
+
+/** A fault of ours before there was an exchange that could answer. */
+function fail({ options }: Shared, { stream, peer }: CallOnWire, thrown: unknown): void {
+  const close = () => stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  refuseOrCut(thrown, {
+    refuse(error) {
+      options.observability.refusals.record(error, { protocol: 'grpc', peer });
+      if (stream.headersSent) close();
+      else stream.respond({ ...grpcHeaders, ...renderGrpcError(error) }, { endStream: true });
+    },
+    cut: close,
+  });
 }
 
 /** Serialised as protobuf; `application/grpc+json` and grpc-web are other protocols. */

@@ -10,7 +10,7 @@ import type { Encoding } from '../core/delivery.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { IncomingBody } from '../core/incoming.ts';
 import { encodingOf, mediaType, unsupportedMediaType } from './content.ts';
-import { Exchange, type Shared } from './exchange.ts';
+import { Exchange, refuseOrCut, type Shared } from './exchange.ts';
 import { credentialsOf, textOf } from './head.ts';
 import { readHttpBody } from './http-body.ts';
 import { createRoutes, type Route } from './http-routes.ts';
@@ -57,9 +57,13 @@ export function createHttpServer(shared: Shared): HttpServer {
   server.on('request', handle);
   // The same handler: it says `100 Continue` itself, once the body is wanted.
   server.on('checkContinue', handle);
-  server.on('clientError', (fault: NodeJS.ErrnoException, socket) =>
-    refuseConnection(shared, { fault, socket, call: underWay.get(socket) }),
-  );
+  server.on('clientError', (fault: NodeJS.ErrnoException, socket) => {
+    try {
+      refuseConnection(shared, { fault, socket, call: underWay.get(socket) });
+    } catch {
+      socket.destroy();
+    }
+  });
   // It never listens, and the watch over slow heads starts with this event.
   server.emit('listening');
   return {
@@ -72,9 +76,9 @@ export function createHttpServer(shared: Shared): HttpServer {
 
 function createHandler(shared: Shared, underWay: WeakMap<Duplex, HttpCall>): HttpHandler {
   const routeOf = createRoutes(shared.options.tracesApi);
-  return (request, response) => {
+  function serve(wire: RequestOnWire): void {
+    const { request } = wire;
     const route = routeOf(request.url ?? '/');
-    const wire = { request, response, shared, broken: false };
     if (route.door === 'health') {
       answerHealth(wire);
       return;
@@ -82,7 +86,28 @@ function createHandler(shared: Shared, underWay: WeakMap<Duplex, HttpCall>): Htt
     const call = new HttpCall(wire, route);
     if (request.httpVersionMajor === 1) underWay.set(request.socket, call);
     call.run();
+  }
+  return (request, response) => {
+    const wire = { request, response, shared, broken: false };
+    try {
+      serve(wire);
+    } catch (thrown) {
+      fail(wire, thrown);
+    }
   };
+}
+
+/** A fault of ours before there was an exchange that could answer. */
+function fail(wire: RequestOnWire, thrown: unknown): void {
+  const { request, response, shared } = wire;
+  refuseOrCut(thrown, {
+    refuse(error) {
+      const peer = request.socket.remoteAddress ?? '';
+      shared.options.observability.refusals.record(error, { protocol: 'http', peer });
+      send(wire, renderError(encodingOf(request.headers['content-type']), error), undefined);
+    },
+    cut: () => response.destroy(),
+  });
 }
 
 /** One request: what the exchange needs to know about HTTP. */
@@ -167,6 +192,10 @@ class HttpCall {
     } else {
       this.#send(renderError(this.#encoding, error));
     }
+  }
+
+  cut(): void {
+    this.#wire.response.destroy();
   }
 
   #send(answer: Answer): void {
