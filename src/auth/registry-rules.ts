@@ -5,7 +5,10 @@ import type { Page, PageRequest } from './store.ts';
 
 const nameCharsMax = 100;
 const pageItemsMax = 1_000;
-const graceMsMax = 366 * 24 * 60 * 60 * 1_000;
+const dayMs = 24 * 60 * 60 * 1_000;
+const graceMsMax = 366 * dayMs;
+/** 100 years. Far later times are no dates any more, and could not be shown. */
+export const lifetimeMsMax = 36_525 * dayMs;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export const idPrefixes = { project: 'prj_', key: 'key_' } as const;
@@ -54,6 +57,9 @@ export function checkExpiry(expiresAtMs: number | undefined, nowMs: number): voi
   if (expiresAtMs === undefined) return;
   if (!Number.isSafeInteger(expiresAtMs) || expiresAtMs <= nowMs) {
     throw invalid('choose an expiry in the future: this one is past or is no time');
+  }
+  if (expiresAtMs - nowMs > lifetimeMsMax) {
+    throw invalid('choose an expiry within the next 100 years, or none for a key that stays');
   }
 }
 

@@ -11,6 +11,7 @@ import {
   idChars,
   idPrefixes,
   invalid,
+  lifetimeMsMax,
   quote,
 } from './registry-rules.ts';
 import { recordChange } from './sqlite-audit.ts';
@@ -137,7 +138,9 @@ function rotate(
     name: old.name,
     projectId: old.projectId,
     scope: old.scope === 'all' ? 'all' : old.agents,
-    expiresAtMs: lifetimeMs === undefined ? undefined : at.atMs + lifetimeMs,
+    // A key from before that bound does not hand its lifetime on.
+    expiresAtMs:
+      lifetimeMs === undefined ? undefined : at.atMs + Math.min(lifetimeMs, lifetimeMsMax),
     rotatedFrom: id,
   });
   audit(at, record, { action: 'key.rotate', rotatedFrom: id, oldExpiresAtMs });

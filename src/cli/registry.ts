@@ -1,6 +1,7 @@
 /** What the registry commands share: all pages, who did it, and records as JSON. */
 import { userInfo } from 'node:os';
 import type { Agent, KeyRecord, Page, PageRequest, Project } from '../auth/auth.ts';
+import { isoTime } from './table.ts';
 
 /** Every item of a paged list. */
 export async function allItems<T>(list: (page: PageRequest) => Promise<Page<T>>): Promise<T[]> {
@@ -25,7 +26,7 @@ export function actor(): string {
 }
 
 export function projectJson(project: Project): Record<string, unknown> {
-  return { id: project.id, name: project.name, created_at: isoTime(project.createdAtMs) };
+  return { id: project.id, name: project.name, created_at: timeJson(project.createdAtMs) };
 }
 
 export function agentJson(agent: Agent): Record<string, unknown> {
@@ -33,7 +34,7 @@ export function agentJson(agent: Agent): Record<string, unknown> {
     id: agent.id,
     project_id: agent.projectId,
     name: agent.name,
-    created_at: isoTime(agent.createdAtMs),
+    created_at: timeJson(agent.createdAtMs),
   };
 }
 
@@ -46,14 +47,14 @@ export function keyJson(record: KeyRecord): Record<string, unknown> {
     scope: record.scope,
     agents: record.agents,
     status: record.status,
-    created_at: isoTime(record.createdAtMs),
+    created_at: timeJson(record.createdAtMs),
     created_by: record.createdBy,
-    last_used_at: isoTime(record.lastUsedAtMs),
-    expires_at: isoTime(record.expiresAtMs),
+    last_used_at: timeJson(record.lastUsedAtMs),
+    expires_at: timeJson(record.expiresAtMs),
     rotated_from: record.rotatedFrom ?? null,
   };
 }
 
-function isoTime(ms: number | undefined): string | null {
-  return ms === undefined ? null : new Date(ms).toISOString();
+function timeJson(ms: number | undefined): string | null {
+  return ms === undefined ? null : isoTime(ms);
 }

@@ -30,9 +30,18 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '�');
 }
 
+/** The last time that a date can hold (ECMA-262, 21.4.1.1). */
+const lastTimeMs = 8.64e15;
+
+/** UTC. A store may hold a later time than dates can; one such key must not hide all others. */
+export function isoTime(ms: number): string {
+  return new Date(Math.min(ms, lastTimeMs)).toISOString();
+}
+
 /** UTC, to the minute: `2026-11-24 20:43`. */
 export function formatTime(ms: number | undefined, absent: string): string {
-  return ms === undefined ? absent : new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+  if (ms === undefined) return absent;
+  return isoTime(ms).slice(0, -':00.000Z'.length).replace('T', ' ');
 }
 
 function widthOf(text: string): number {

@@ -263,6 +263,21 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
       await refuses(store.keys.create({ ...wanted, expiresAtMs: Number.NaN }), 'invalid');
     });
 
+    test('an expiry is at most 100 years away, so that its date can be shown', async () => {
+      const { store, project, clock } = await withProject();
+      const wanted = { projectId: project.id, name: 'k', by };
+      const lastMs = clock.wallMs() + 36_525 * 24 * hourMs;
+      for (const expiresAtMs of [lastMs + 1, Number.MAX_SAFE_INTEGER]) {
+        await refuses(store.keys.create({ ...wanted, expiresAtMs }), 'invalid');
+        const key = 'mibo_0123456789abcdef';
+        await refuses(store.keys.importKey({ ...wanted, key, expiresAtMs }), 'invalid');
+      }
+      const { record } = await store.keys.create({ ...wanted, expiresAtMs: lastMs });
+      expect(record.expiresAtMs).toBe(lastMs);
+      const graceMs = 100_000_000 * 24 * hourMs;
+      await refuses(store.keys.rotate(record.id, { graceMs, by }), 'invalid');
+    });
+
     test('lists are per project or of all, oldest first, in pages', async () => {
       const { store, project } = await withProject();
       const other = await store.projects.add({ name: 'other', by });

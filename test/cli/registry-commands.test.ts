@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createDesk, type Desk, type Ran } from './run-cli.ts';
 
@@ -76,6 +77,7 @@ describe('projects and agents', () => {
     ['projects', 'add', 'Acme'],
     ['keys', 'show', 'key_nobody'],
     ['keys', 'create', '--project', 'Acme', '--name', 'x', '--agent', crypto.randomUUID()],
+    ['keys', 'create', '--project', 'Acme', '--name', 'x', '--expires', '100000000d'],
   ])('%s %s %s is refused with 1 and words', async (...args) => {
     await addProject();
     const { code, stdout, stderr } = await desk.registry(...args);
@@ -139,6 +141,18 @@ describe('keys', () => {
     expect(graceMs).toBeGreaterThan(7_000_000);
     expect(graceMs).toBeLessThanOrEqual(7_200_000);
     expect(items[1]).toMatchObject({ rotated_from: id, expires_at: null });
+  });
+
+  test('a store that already holds an expiry beyond every calendar is still listed', async () => {
+    const { id } = await createKey('--expires', '90d');
+    const database = new DatabaseSync(desk.storePath);
+    database.exec(`UPDATE api_keys SET expires_at_ms = ${Number.MAX_SAFE_INTEGER}`);
+    database.close();
+    expect((await desk.registry('keys', 'list')).stdout).toContain('+275760-09-13');
+    const { items } = (await json('keys', 'list')) as { items: Record<string, unknown>[] };
+    expect(items[0]?.expires_at).toBe('+275760-09-13T00:00:00.000Z');
+    const lifeMs = Date.parse(String((await json('keys', 'rotate', String(id))).expires_at));
+    expect(lifeMs - Date.now()).toBeLessThanOrEqual(36_525 * 86_400_000);
   });
 
   test('revoke takes the key out of the list and says that it is effective', async () => {

@@ -59,6 +59,10 @@ describe('tables', () => {
     expect(formatTime(Date.UTC(2026, 10, 24, 20, 43, 59), 'never')).toBe('2026-11-24 20:43');
     expect(formatTime(undefined, 'never')).toBe('never');
   });
+
+  test('a time beyond every calendar is shown as the last one', () => {
+    expect(formatTime(Number.MAX_SAFE_INTEGER, 'never')).toBe('+275760-09-13 00:00');
+  });
 });
 
 describe('addresses', () => {
