@@ -9,14 +9,19 @@ const dayMs = 24 * 60 * 60 * 1_000;
 const graceMsMax = 366 * dayMs;
 /** 100 years. Far later times are no dates any more, and could not be shown. */
 export const lifetimeMsMax = 36_525 * dayMs;
+/** Anywhere in a text, in any case: wider than what is accepted as a key. */
+const somethingLikeKey = /mibo_[\w-]{16,}/i;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export const idPrefixes = { project: 'prj_', key: 'key_' } as const;
 export const idChars = 16;
 
-/** The name without spaces around it. */
+/** The name without spaces around it. Names are shown everywhere, so none may hold a key. */
 export function checkName(name: string): string {
   const trimmed = name.trim();
+  if (somethingLikeKey.test(trimmed)) {
+    throw invalid('choose a name without a key in it: names are shown to everybody');
+  }
   if (trimmed === '') throw invalid('give it a name: an empty one tells people nothing');
   if (trimmed.length > nameCharsMax) {
     throw invalid(`shorten the name to ${nameCharsMax} characters: it has ${trimmed.length}`);

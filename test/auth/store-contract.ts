@@ -278,6 +278,22 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
       await refuses(store.keys.rotate(record.id, { graceMs, by }), 'invalid');
     });
 
+    test('no name holds a key, and the refusal does not repeat it', async () => {
+      const { store, project } = await withProject();
+      const projectId = project.id;
+      const { record } = await store.keys.create({ projectId, name: 'mibo_production', by });
+      const secret = '0123456789abcdef';
+      for (const name of [`mibo_${secret}`, `for MIBO_${secret}!`]) {
+        const messages = [
+          await refuses(store.projects.add({ name, by }), 'invalid'),
+          await refuses(store.agents.add({ projectId, id: randomUUID(), name, by }), 'invalid'),
+          await refuses(store.keys.create({ projectId, name, by }), 'invalid'),
+          await refuses(store.keys.rename(record.id, { name, by }), 'invalid'),
+        ];
+        expect(messages.join()).not.toContain(secret);
+      }
+    });
+
     test('lists are per project or of all, oldest first, in pages', async () => {
       const { store, project } = await withProject();
       const other = await store.projects.add({ name: 'other', by });

@@ -197,6 +197,7 @@ test.each([
   ['keys', 'revoke'],
   ['agents', 'list', '--project'],
   ['keys', 'create', '--project', 'Acme', '--name', 'x', '--expires'],
+  ['projects', 'add'],
   ['no-such-command'],
 ])('%s %s: a key given by mistake is not repeated', async (...args) => {
   const key = 'mibo_this-is-a-key-and-belongs-nowhere';
