@@ -15,7 +15,7 @@ import { createKeyReader } from './credentials.ts';
 import { hashKey, hasWrongChecksum } from './key-format.ts';
 import { createLastUsed } from './last-used.ts';
 import type { Grant, Store } from './store.ts';
-import { storeFault } from './store-fault.ts';
+import { loggedFault, storeFault } from './store-fault.ts';
 
 export { maskKey } from './key-format.ts';
 export { createPassthroughAuth, type PassthroughAuthOptions } from './passthrough-auth.ts';
@@ -75,7 +75,7 @@ export function createAuth(options: AuthOptions): Auth {
     const nowMs = clock.monotonicMs();
     if (nowMs - faultLoggedAtMs >= faultLogIntervalMs) {
       faultLoggedAtMs = nowMs;
-      observability.log.error({ err: error.cause }, 'the key store does not answer');
+      observability.log.error({ cause: loggedFault(error) }, 'the key store does not answer');
     }
     return error;
   }

@@ -8,6 +8,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../observability/observability.ts';
 import type { Store } from './store.ts';
+import { loggedFault } from './store-fault.ts';
 
 export type LastUsed = {
   note(keyId: string): void;
@@ -56,7 +57,8 @@ export function createLastUsed({ store, clock, log }: LastUsedOptions): LastUsed
     try {
       await store.recordUsage(batch);
     } catch (error) {
-      log.warn({ err: error, keys: batch.size }, 'last-used dates were not written; trying later');
+      const fields = { cause: loggedFault(error), keys: batch.size };
+      log.warn(fields, 'last-used dates were not written; trying later');
       for (const [keyId, usedAtMs] of batch) {
         if (!pending.has(keyId)) pending.set(keyId, usedAtMs);
       }

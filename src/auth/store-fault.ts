@@ -7,3 +7,11 @@ export function storeFault(thrown: unknown): GatewayError {
   const hint = 'send it again shortly: the key store does not answer';
   return new GatewayError('store_unavailable', hint, { cause: thrown });
 }
+
+/** What a log says of a fault. Its stack leads into this program, where nothing is to be mended. */
+export function loggedFault(fault: unknown): { message: string; code?: unknown } {
+  const cause = fault instanceof GatewayError ? (fault.cause ?? fault) : fault;
+  if (!(cause instanceof Error)) return { message: String(cause) };
+  const { message, code } = cause as NodeJS.ErrnoException;
+  return code === undefined ? { message } : { message, code };
+}

@@ -117,7 +117,7 @@ describe('a request', () => {
 });
 
 describe('a store in trouble', () => {
-  const fault = new Error('disk I/O error');
+  const fault = Object.assign(new Error('disk I/O error'), { code: 'ERR_SQLITE_ERROR' });
   const failing: readonly [string, Store['lookup']][] = [
     [
       'that throws',
@@ -136,7 +136,11 @@ describe('a store in trouble', () => {
       });
     }
     expect(logged).toHaveLength(1);
-    expect(logged[0]).toContain('disk I/O error');
+    expect(JSON.parse(logged[0] ?? '')).toMatchObject({
+      cause: { message: 'disk I/O error', code: 'ERR_SQLITE_ERROR' },
+    });
+    // Places in this program say nothing to who runs it.
+    expect(logged[0]).not.toContain('stack');
     clock.advance(10_000);
     await refusal(generateKey(), broken);
     expect(logged).toHaveLength(2);
@@ -223,6 +227,8 @@ describe('last used', () => {
     await settled();
     expect(writes).toHaveLength(2);
     expect((await store.keys.get(record.id)).lastUsedAtMs).toBe(Date.UTC(2026, 10, 24, 12));
+    expect(logged).toHaveLength(1);
+    expect(JSON.parse(logged[0] ?? '')).toMatchObject({ cause: { message: 'locked' }, keys: 1 });
   });
 
   test('what is left is written on close', async () => {
