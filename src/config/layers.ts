@@ -17,8 +17,9 @@ import {
 } from 'yaml';
 import { fromEnv } from './environment.ts';
 import type { ConfigProblem } from './problems.ts';
+import { settingEntries } from './schema.ts';
 import { substituted } from './setting.ts';
-import { isTree, treeOf } from './tree.ts';
+import { holdsItself, isTree, treeOf } from './tree.ts';
 
 export type Layer = {
   readonly tree: unknown;
@@ -84,10 +85,13 @@ function syntaxProblem(fault: YAMLError, where: { text: string; at: string }): C
   return { ...problem, expected };
 }
 
+const noLoop = 'aliases (*name) that stand outside of what they name';
+
 function plainTree(document: Document, file: string, report: Report): unknown {
   const problem = { path: '', at: file, value: undefined };
   try {
     const tree: unknown = document.toJS();
+    if (holdsItself(tree)) return void report({ ...problem, expected: noLoop });
     if (tree === null || isTree(tree)) return tree ?? {};
     report({ ...problem, expected: 'sections such as receivers: and downstream:' });
   } catch {
@@ -144,19 +148,32 @@ export function setLayer(argument: string, report: Report): Layer | undefined {
     report({ path: '', at: '--set', value: undefined, expected, hint });
     return undefined;
   }
+  const value = setValue(name, argument.slice(name.length + 1));
+  if (holdsItself(value)) {
+    const at = `--set ${name}`;
+    report({ path: name, at, value: undefined, expected: noLoop });
+    return undefined;
+  }
   return {
-    tree: treeOf(path, setValue(argument.slice(name.length + 1))),
+    tree: treeOf(path, value),
     locate: (wanted) => (`${wanted}.`.startsWith(`${name}.`) ? `--set ${name}` : undefined),
   };
 }
 
-function setValue(text: string): unknown {
+function setValue(name: string, text: string): unknown {
   try {
     const value: unknown = parse(text, { logLevel: 'error' });
-    // Quotes in YAML make it a text; maps and lists are what they are; the rest is decided later.
-    if (typeof value === 'string' || isTree(value) || Array.isArray(value)) return value;
+    // Quotes in YAML make it a text; the rest is decided later.
+    if (typeof value === 'string') return value;
+    if ((isTree(value) || Array.isArray(value)) && mayHoldMore(name)) return value;
   } catch {
     // Not YAML, such as [::1]:4317: the text itself.
   }
   return substituted(text);
+}
+
+/** Not a setting of a single value, where `127.0.0.1:` is a slip and no map. */
+function mayHoldMore(name: string): boolean {
+  const entry = settingEntries.find(({ path }) => path.join('.') === name);
+  return entry === undefined || typeof entry.setting.preset === 'object';
 }

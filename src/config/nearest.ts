@@ -16,8 +16,9 @@ export function nearestHint(path: readonly string[]): string | undefined {
   if (levels.length > path.length && entries.some((entry) => entry.path.join('.') === name)) {
     return `write each level of ${name} on a line of its own, indented under the one before`;
   }
-  const known = elsewhere[levels[0] as string];
-  if (known !== undefined) return known;
+  const first = levels[0] as string;
+  // `constructor` is a name that every object has.
+  if (Object.hasOwn(elsewhere, first)) return elsewhere[first];
   const nearest = nearestPath(levels);
   return nearest === undefined ? undefined : `did you mean ${nearest}?`;
 }

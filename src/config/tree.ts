@@ -43,3 +43,10 @@ export function merge(earlier: unknown, later: unknown): unknown {
     [...names].map((name) => [name, merge(valueAt(earlier, [name]), valueAt(later, [name]))]),
   );
 }
+
+/** Whether a value is found within itself, where every walk through it would be endless. */
+export function holdsItself(value: unknown, around: readonly unknown[] = []): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (around.includes(value)) return true;
+  return Object.values(value).some((held) => holdsItself(held, [...around, value]));
+}

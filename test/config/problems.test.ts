@@ -47,7 +47,8 @@ describe('unknown names', () => {
 
   test.each(['__proto__', 'constructor', 'toString'])('%s is a name like any other', (name) => {
     for (const given of [{ files: [`${name}: { a: 1 }`] }, { sets: [`${name}.a=1`] }]) {
-      expect(problemsOf(given)[0]?.path).toBe(`${name}.a`);
+      expect(problemsOf(given)[0]).toMatchObject({ path: `${name}.a` });
+      expect(problemsOf(given)[0]?.hint).toBeUndefined();
     }
     expect(({} as Record<string, unknown>).a).toBeUndefined();
   });
@@ -122,6 +123,14 @@ describe('wrong values', () => {
   });
 });
 
+test.each(['127.0.0.1:', 'host: 4317', '[::1]', '{ host: a }'])(
+  'a --set value that happens to be YAML is told as it was given: %s',
+  (text) => {
+    const path = 'telemetry.health.endpoint';
+    expect(problemsOf({ sets: [`${path}=${text}`] })).toMatchObject([{ path, value: text }]);
+  },
+);
+
 describe('all at once', () => {
   test('problems of every sort are told in one run', () => {
     const problems = problemsOf({
@@ -172,12 +181,26 @@ describe('files', () => {
     ['a: 1\nlimits: {\n', '0.yaml:3:1'],
     ['limits:\n\tin_flight_mib: 1\n', '0.yaml:2:1'],
     ['limits: *none\n', '0.yaml'],
+    ['limits: &a [*a]\n', '0.yaml'],
+    ['limits: &a { b: [{ c: *a }] }\n', '0.yaml'],
     ['limits: !tag 1\n', '0.yaml:1:9'],
     ['a: 1\n---\nb: 2\n', '0.yaml:2:1'],
     ['- a\n', '0.yaml'],
     ['text\n', '0.yaml'],
   ])('%j is told once, with its place', (text, at) => {
     expect(problemsOf({ files: [text] }).map((problem) => problem.at)).toEqual([at]);
+  });
+
+  test('--set cannot hold itself either', () => {
+    for (const set of ['limits=&a [*a]', 'x.y=&a { b: *a }', 'downstream.headers=&a { b: *a }']) {
+      const name = set.split('=', 1)[0];
+      expect(problemsOf({ sets: [set] })).toMatchObject([{ path: name, at: `--set ${name}` }]);
+    }
+  });
+
+  test('one anchor may be used in many places', () => {
+    const files = ['downstream: { headers: { a: &a x, b: *a } }\nsignals: &s {}\nlimits: *s\n'];
+    expect(load({ files }).downstream.headers).toEqual({ a: 'x', b: 'x' });
   });
 
   test('a doubled name is told with its place', () => {
