@@ -16,7 +16,7 @@ const comma = 0x2c;
 const openingBrace = 0x7b;
 const openingBracket = 0x5b;
 
-/** Throws `GatewayError('payload_too_large')`. Invalid JSON passes: the parser says what is wrong. */
+/** Throws `payload_too_large`. Invalid JSON passes: the parser says what is wrong. */
 export function requireModestJson(bytes: Buffer): void {
   if (bytes.length < scannedBytesMin) return;
   let values = 0;
@@ -42,6 +42,6 @@ function stringEnd(bytes: Buffer, start: number): number {
 function tooMany(): GatewayError {
   return new GatewayError(
     'payload_too_large',
-    `send smaller batches, or protobuf: payload too large, a JSON body may hold ${valuesMax} values`,
+    `send smaller batches, or protobuf: payload too large, JSON may hold ${valuesMax} values`,
   );
 }
