@@ -29,13 +29,13 @@ export const grpcHeaders = { ':status': 200, 'content-type': 'application/grpc' 
 export class GrpcCall {
   readonly exchange: Exchange;
   readonly #wire: CallOnWire;
-  readonly #shared: Shared;
+  readonly #messageBytesMax: number;
 
-  constructor(shared: Shared, wire: CallOnWire) {
+  constructor(shared: Shared, wire: CallOnWire, messageBytesMax: number) {
     const { options } = shared;
     const { headers } = wire;
     this.#wire = wire;
-    this.#shared = shared;
+    this.#messageBytesMax = messageBytesMax;
     const head = {
       protocol: 'grpc',
       peer: wire.peer,
@@ -56,7 +56,7 @@ export class GrpcCall {
 
   async readBody(room: Room): Promise<IncomingBody> {
     const { stream, headers } = this.#wire;
-    const bytesMax = this.#shared.options.grpc.messageBytesMax;
+    const bytesMax = this.#messageBytesMax;
     const compression = compressionOf(textOf(headers['grpc-encoding']));
     const sink = frameSink({ room, bytesMax, mayBeCompressed: compression !== 'identity' });
     const { compressed, message } = await collect(stream, sink, room);

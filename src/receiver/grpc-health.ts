@@ -10,6 +10,8 @@ import { framed, type GrpcCall } from './grpc-call.ts';
 export type GrpcHealth = {
   /** The paths that this serves, and how. */
   readonly methods: ReadonlyMap<string, (call: GrpcCall) => void>;
+  /** Its messages name one service at most, and come without a key. */
+  readonly messageBytesMax: number;
   /** Tells the watchers, and lets them go. */
   stop(): void;
 };
@@ -46,6 +48,7 @@ export function createGrpcHealth(): GrpcHealth {
       ['/grpc.health.v1.Health/Check', check],
       ['/grpc.health.v1.Health/Watch', watch],
     ]),
+    messageBytesMax: 4096,
     stop() {
       for (const stream of watchers) stream.end(framed(encodeHealthStatus('NOT_SERVING')));
     },

@@ -6,7 +6,7 @@
  * Exactly one message is a request. Prefix and message arrive in pieces of any size.
  */
 import { GatewayError } from '../core/errors.ts';
-import type { Sink } from './read-body.ts';
+import { firstRoomBytes, type Sink, sizedSink } from './read-body.ts';
 import { type Room, tooLarge } from './room.ts';
 
 export type FramedMessage = { readonly compressed: boolean; readonly message: Buffer };
@@ -24,7 +24,7 @@ export function frameSink(limits: FrameLimits): Sink<FramedMessage> {
   let prefix: Buffer = Buffer.alloc(0);
   let compressed = false;
   let length: number | undefined;
-  let message: Buffer | undefined;
+  let message: Sink<Buffer> | undefined;
   let arrived = 0;
 
   function readPrefix(): number {
@@ -39,38 +39,32 @@ export function frameSink(limits: FrameLimits): Sink<FramedMessage> {
     return declared;
   }
 
-  function append(piece: Buffer): void {
-    if (length === undefined || piece.length === 0) return;
+  function append(piece: Buffer): Promise<void> | undefined {
+    if (length === undefined || message === undefined || piece.length === 0) return undefined;
     if (arrived + piece.length > length) {
       throw malformed('send one message per call: more bytes follow the first');
     }
-    // Most messages arrive in one piece, which is then the message: no copy.
-    if (message === undefined && piece.length === length) message = piece;
-    else message ??= Buffer.allocUnsafeSlow(length);
-    if (message !== piece) piece.copy(message, arrived);
     arrived += piece.length;
+    return message.push(piece);
   }
 
   return {
     push(piece) {
-      if (length !== undefined) {
-        append(piece);
-        return undefined;
-      }
+      if (length !== undefined) return append(piece);
       prefix = prefix.length === 0 ? piece : Buffer.concat([prefix, piece]);
       if (prefix.length < prefixBytes) return undefined;
       length = readPrefix();
       const rest = prefix.subarray(prefixBytes);
-      const wait = limits.room.take(length);
-      if (wait !== undefined) return wait.then(() => append(rest));
-      append(rest);
-      return undefined;
+      message = sizedSink(length, limits.room);
+      limits.room.mustFit(length);
+      const wait = limits.room.take(firstRoomBytes(length));
+      return wait === undefined ? append(rest) : wait.then(() => append(rest));
     },
     finish() {
-      if (length === undefined || arrived < length) {
+      if (message === undefined || length === undefined || arrived < length) {
         throw malformed('send the whole message: the call ended before it was complete');
       }
-      return { compressed, message: message ?? Buffer.alloc(0) };
+      return { compressed, message: message.finish() };
     },
   };
 }

@@ -94,10 +94,12 @@ function serve({ shared, http, health }: Served, wire: CallOnWire): void {
     http(request as IncomingMessage, response as ServerResponse);
     return;
   }
-  const call = new GrpcCall(shared, wire);
   // CONNECT has none.
   const path = headers[':path'] ?? '';
   const healthMethod = health.methods.get(path);
+  const { messageBytesMax } = shared.options.grpc;
+  const bytesMax = healthMethod === undefined ? messageBytesMax : health.messageBytesMax;
+  const call = new GrpcCall(shared, wire, bytesMax);
   if (path === signals.traces.grpcPath) exportTraces(shared, call);
   else if (healthMethod !== undefined) healthMethod(call);
   else call.exchange.refuse(unknownMethod(path));

@@ -3,7 +3,7 @@ import type { IncomingBody } from '../core/incoming.ts';
 import { compressionOf } from './content.ts';
 import type { RequestOnWire } from './http-send.ts';
 import { inflate } from './inflate.ts';
-import { collect, growingSink, sizedSink } from './read-body.ts';
+import { collect, firstRoomBytes, growingSink, sizedSink } from './read-body.ts';
 import { type Room, tooLarge } from './room.ts';
 
 export async function readHttpBody(
@@ -28,10 +28,11 @@ async function receive(
   const declaredBytes = declared === undefined ? undefined : Number(declared);
   if (declaredBytes !== undefined && declaredBytes > bytesMax) throw tooLarge(bytesMax);
   if (declaredBytes !== undefined) {
-    const wait = room.take(declaredBytes);
+    room.mustFit(declaredBytes);
+    const wait = room.take(firstRoomBytes(declaredBytes));
     if (wait !== undefined) await wait;
   }
   if (request.headers.expect !== undefined) response.writeContinue();
-  const sink = declaredBytes === undefined ? growingSink(room, bytesMax) : sizedSink(declaredBytes);
-  return collect(request, sink, room);
+  if (declaredBytes === undefined) return collect(request, growingSink(room, bytesMax), room);
+  return collect(request, sizedSink(declaredBytes, room), room);
 }

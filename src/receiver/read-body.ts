@@ -84,22 +84,47 @@ export function collect<Result>(
   });
 }
 
-/** A body whose length was declared; `bytes` of room are the caller's to take. */
-export function sizedSink(bytes: number): Sink<Buffer> {
+/** Most bodies are smaller; for the others only bytes that arrive are worth more. */
+const declaredRoomBytes = 1024 * 1024;
+/** A body of 64 MiB moves three times, and nobody holds more than this often what was sent. */
+const declaredGrowth = 4;
+
+/** What the caller takes for a declared length before any of it has arrived. */
+export function firstRoomBytes(declaredBytes: number): number {
+  return Math.min(declaredBytes, declaredRoomBytes);
+}
+
+/** A body whose length was declared: takes what goes beyond `firstRoomBytes` as it arrives. */
+export function sizedSink(bytes: number, room: Room): Sink<Buffer> {
   let whole: Buffer | undefined;
   let arrived = 0;
+  let takenBytes = firstRoomBytes(bytes);
+
+  function append(piece: Buffer): void {
+    // Most bodies are small and arrive in one piece, which is then the body: no copy.
+    if (whole === undefined && piece.length === bytes) {
+      whole = piece;
+      arrived = bytes;
+      return;
+    }
+    if (whole === undefined || whole.length < takenBytes) {
+      const grown = Buffer.allocUnsafeSlow(takenBytes);
+      whole?.copy(grown, 0, 0, arrived);
+      whole = grown;
+    }
+    arrived += piece.copy(whole, arrived);
+  }
+
   return {
     push(piece) {
-      if (whole === undefined) {
-        // Most bodies are small and arrive in one piece, which is then the body: no copy.
-        if (piece.length === bytes) {
-          whole = piece;
-          arrived = bytes;
-          return undefined;
-        }
-        whole = Buffer.allocUnsafeSlow(bytes);
+      const needed = arrived + piece.length;
+      if (needed > takenBytes) {
+        const grownBytes = Math.min(bytes, Math.max(needed, takenBytes * declaredGrowth));
+        const wait = room.take(grownBytes - takenBytes);
+        takenBytes = grownBytes;
+        if (wait !== undefined) return wait.then(() => append(piece));
       }
-      arrived += piece.copy(whole, arrived);
+      append(piece);
       return undefined;
     },
     finish() {

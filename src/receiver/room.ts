@@ -55,8 +55,7 @@ export class Room {
   /** Undefined when the bytes are granted at once; else a promise that may reject. */
   take(bytes: number): Promise<void> | undefined {
     if (this.#closed) throw over();
-    // It could wait for ever: the request does not fit even when it is alone.
-    if (this.#takenBytes + bytes > this.#budget.bytesMax) throw tooLarge(this.#budget.bytesMax);
+    this.mustFit(this.#takenBytes + bytes);
     if (!this.#budget.tryReserve(bytes)) return this.#takeLater(bytes);
     this.#takenBytes += bytes;
     return undefined;
@@ -76,6 +75,11 @@ export class Room {
       throw over();
     }
     this.#takenBytes += bytes;
+  }
+
+  /** Throws for what could wait for ever: it does not fit even when the request is alone. */
+  mustFit(bytes: number): void {
+    if (bytes > this.#budget.bytesMax) throw tooLarge(this.#budget.bytesMax);
   }
 
   giveBack(bytes: number): void {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -204,6 +205,47 @@ describe('time', () => {
 });
 
 describe('room', () => {
+  test('what is only declared holds 1 MiB, and the rest comes as bytes arrive', async () => {
+    const { httpPort, grpcPort, received } = await start();
+    const body = Buffer.alloc(40 * mebibyte, 7);
+    const raw = await openRaw(httpPort);
+    raw.socket.write(head([`Content-Length: ${body.length}`]));
+    await until(() => under.budget.usedBytes > 0);
+    expect(under.budget.usedBytes).toBe(mebibyte);
+    raw.socket.write(body.subarray(0, mebibyte + 1));
+    await until(() => under.budget.usedBytes > mebibyte);
+    expect(under.budget.usedBytes).toBe(4 * mebibyte);
+    raw.socket.write(body.subarray(mebibyte + 1));
+    await raw.until(/200 OK/);
+    raw.socket.destroy();
+
+    const session = connectHttp2(`http://127.0.0.1:${grpcPort}`);
+    const call = session.request({
+      ':method': 'POST',
+      ':path': exportPath,
+      'content-type': 'application/grpc',
+      'x-api-key': goodKey,
+    });
+    call.resume();
+    call.write(frame(body).subarray(0, 5));
+    await until(() => under.budget.usedBytes > 0);
+    expect(under.budget.usedBytes).toBe(mebibyte);
+    call.end(body);
+    const [trailers] = await once(call, 'trailers');
+    expect(trailers['grpc-status']).toBe('0');
+    session.destroy();
+    expect(received.map((entry) => entry.body.message.equals(body))).toEqual([true, true]);
+  });
+
+  test('a health check, which needs no key, is no way to hold any', async () => {
+    const { grpcPort } = await start();
+    const path = '/grpc.health.v1.Health/Check';
+    const most = frame(Buffer.alloc(0));
+    most.writeUInt32BE(4097, 1);
+    const reply = await callGrpc(grpcPort, { path, pieces: [most], open: true });
+    expect([reply.status, reply.message]).toEqual([8, expect.stringContaining('4096 B')]);
+  });
+
   test('a request waits for room, and gets it when another ends', async () => {
     const { opened, open } = gate();
     let reached = () => {};

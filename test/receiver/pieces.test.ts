@@ -36,7 +36,7 @@ function cut(body: Buffer, at: readonly number[]): Buffer[] {
 
 describe('a body in any pieces', () => {
   const kinds = {
-    sized: (body: Buffer) => sizedSink(body.length),
+    sized: (body: Buffer, room: Room) => sizedSink(body.length, room),
     growing: (_body: Buffer, room: Room) => growingSink(room, bytesMax),
   };
   test.for(['sized', 'growing'] as const)('is read whole (%s)', async (kind) => {
@@ -105,11 +105,13 @@ describe('a body in any pieces', () => {
     const { room } = createRoom();
     const stream = new PassThrough();
     stream.on('error', () => {});
-    const read = collect(stream, sizedSink(10), room);
+    const read = collect(stream, sizedSink(10, room), room);
     stream.write('abc');
     stream.destroy(new Error('reset'));
     await expect(read).rejects.toMatchObject({ kind: 'malformed' });
-    await expect(collect(stream, sizedSink(10), room)).rejects.toMatchObject({ kind: 'malformed' });
+    await expect(collect(stream, sizedSink(10, room), room)).rejects.toMatchObject({
+      kind: 'malformed',
+    });
   });
 });
 
