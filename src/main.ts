@@ -5,6 +5,11 @@
  */
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+
+// Bodies live outside of V8's heap, and each byte of them makes it collect the heap as if it were
+// full of objects: two fifths of the CPU under load. Counted in the global limit they do not.
+setFlagsFromString('--external-memory-accounted-in-global-limit');
 
 // Most of a short command's time is spent compiling, so that is kept: beside the source, where
 // nobody else may write, or not at all where this process may not write either.

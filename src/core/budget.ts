@@ -1,8 +1,8 @@
 /**
  * The in-flight budget: how many bytes of requests may be held in memory, all clients together.
  *
- * Promise: never more than `bytesMax` is reserved at once. Waiters are served in order of arrival,
- * so a large request is not starved by small ones. Does not allocate anything itself.
+ * Promise: nothing is admitted beyond `bytesMax`. Waiters are served in order of arrival, so a
+ * large request is not starved by small ones. Does not allocate anything itself.
  */
 import type { Clock } from './clock.ts';
 import { GatewayError } from './errors.ts';
@@ -11,10 +11,10 @@ export type Budget = {
   /** Takes `bytes` if they are free now and nobody waits. */
   tryReserve(bytes: number): boolean;
   /**
-   * Takes `bytes` if they are free now, whoever waits: for a request that was admitted already and
-   * moves on. Held back by those who only want in, nothing would be accepted under overload.
+   * Counts `bytes` of an admitted request that stay behind when its own room is given back. Never
+   * refused: they are in memory already, and for a moment counted twice.
    */
-  tryReserveAhead(bytes: number): boolean;
+  takeOver(bytes: number): void;
   /** Waits up to `waitMs` for room; rejects with `overloaded` after that. */
   reserve(bytes: number, waitMs: number): Promise<void>;
   release(bytes: number): void;
@@ -28,14 +28,10 @@ export function createBudget(bytesMax: number, clock: Clock): Budget {
   const waiters = new Set<Waiter>();
   let usedBytes = 0;
 
-  function tryReserveAhead(bytes: number): boolean {
-    if (usedBytes + bytes > bytesMax) return false;
+  function tryReserve(bytes: number): boolean {
+    if (waiters.size > 0 || usedBytes + bytes > bytesMax) return false;
     usedBytes += bytes;
     return true;
-  }
-
-  function tryReserve(bytes: number): boolean {
-    return waiters.size === 0 && tryReserveAhead(bytes);
   }
 
   function serveWaiters(): void {
@@ -74,7 +70,9 @@ export function createBudget(bytesMax: number, clock: Clock): Budget {
 
   return {
     tryReserve,
-    tryReserveAhead,
+    takeOver(bytes) {
+      usedBytes += bytes;
+    },
     reserve,
     release(bytes) {
       usedBytes -= bytes;

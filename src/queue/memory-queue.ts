@@ -1,5 +1,5 @@
 /**
- * The queue in memory. It holds at most what the budget gives: each delivery reserves its bytes
+ * The queue in memory. It holds at most what the budget allows: each delivery counts its bytes
  * and a constant for its bookkeeping, and releases them when it is done with.
  */
 import assert from 'node:assert/strict';
@@ -43,6 +43,8 @@ class MemoryQueue implements Queue {
   #deliveries = 0;
   #items = 0;
   #bytes = 0;
+  /** With what the bookkeeping costs. */
+  #heldBytes = 0;
 
   constructor({ budget, clock }: MemoryQueueOptions) {
     this.#budget = budget;
@@ -53,12 +55,15 @@ class MemoryQueue implements Queue {
     if (this.#closed) {
       throw new GatewayError('shutting_down', 'send it again: this gateway is shutting down');
     }
-    if (!this.#budget.tryReserveAhead(deliveries.reduce((sum, each) => sum + costOf(each), 0))) {
+    const cost = deliveries.reduce((sum, each) => sum + costOf(each), 0);
+    if (this.#heldBytes + cost > this.#budget.bytesMax) {
       throw new GatewayError(
         'queue_full',
         'send it again shortly: the ingestion service is slower than what arrives for it',
       );
     }
+    this.#heldBytes += cost;
+    this.#budget.takeOver(cost);
     for (const delivery of deliveries) this.#add(ownBytes(delivery));
   }
 
@@ -134,6 +139,7 @@ class MemoryQueue implements Queue {
     this.#deliveries -= 1;
     this.#items -= delivery.items;
     this.#bytes -= delivery.bodyBytes;
+    this.#heldBytes -= costOf(delivery);
     this.#budget.release(costOf(delivery));
   }
 

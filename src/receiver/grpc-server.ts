@@ -87,7 +87,10 @@ export function createGrpcServer(shared: Shared, http: HttpHandler): GrpcServer 
 
 function serve({ shared, http, health }: Served, wire: CallOnWire): void {
   const { stream, headers } = wire;
-  if (!isGrpc(headers['content-type'])) {
+  // Given up in the same breath: nobody would be told of its `close` any more.
+  if (stream.destroyed || stream.closed) return;
+  const contentType = headers['content-type'];
+  if (!isGrpc(contentType)) {
     // node:http2's own classes for what is written against node:http.
     const request: unknown = new Http2ServerRequest(stream, headers, {}, wire.raw);
     const response: unknown = new Http2ServerResponse(stream);
@@ -100,7 +103,8 @@ function serve({ shared, http, health }: Served, wire: CallOnWire): void {
   const { messageBytesMax } = shared.options.grpc;
   const bytesMax = healthMethod === undefined ? messageBytesMax : health.messageBytesMax;
   const call = new GrpcCall(shared, wire, bytesMax);
-  if (path === signals.traces.grpcPath) exportTraces(shared, call);
+  if (!isProtobuf(contentType)) call.exchange.refuse(otherSerialisation());
+  else if (path === signals.traces.grpcPath) exportTraces(shared, call);
   else if (healthMethod !== undefined) healthMethod(call);
   else call.exchange.refuse(unknownMethod(path));
 }
@@ -129,10 +133,21 @@ function fail({ options }: Shared, { stream, peer }: CallOnWire, thrown: unknown
   });
 }
 
-/** Serialised as protobuf; `application/grpc+json` and grpc-web are other protocols. */
-function isGrpc(contentType: string | undefined): boolean {
+/** Whether the client reads a grpc-status, be it one of the variants that are not served. */
+function isGrpc(contentType: string | undefined): contentType is string {
+  return contentType !== undefined && /^application\/grpc/i.test(contentType);
+}
+
+function isProtobuf(contentType: string): boolean {
   if (contentType === 'application/grpc') return true;
-  return contentType !== undefined && /^application\/grpc(\+proto)?\s*(;|$)/i.test(contentType);
+  return /^application\/grpc(\+proto)?\s*(;|$)/i.test(contentType);
+}
+
+function otherSerialisation(): GatewayError {
+  return new GatewayError(
+    'unsupported_media_type',
+    'set content-type to application/grpc: other forms of gRPC are not spoken here',
+  );
 }
 
 function unknownMethod(path: string): GatewayError {

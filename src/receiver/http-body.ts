@@ -32,7 +32,7 @@ async function receive(
     const wait = room.take(firstRoomBytes(declaredBytes));
     if (wait !== undefined) await wait;
   }
-  if (request.headers.expect !== undefined) response.writeContinue();
+  if (/100-continue/i.test(request.headers.expect ?? '')) response.writeContinue();
   if (declaredBytes === undefined) return collect(request, growingSink(room, bytesMax), room);
   return collect(request, sizedSink(declaredBytes, room), room);
 }

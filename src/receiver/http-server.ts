@@ -53,10 +53,16 @@ export function createHttpServer(shared: Shared): HttpServer {
     connectionsCheckingInterval: Math.min(1000, http.readHeaderTimeoutMs),
     keepAliveTimeout: keepAliveTimeoutMs,
     maxHeaderSize: headersBytesMax,
+    // Node's own refusal would have no Status body, and nothing here needs the header.
+    requireHostHeader: false,
   });
+  // A client that ends its side behind the request still waits for the answer.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.on('request', handle);
   // The same handler: it says `100 Continue` itself, once the body is wanted.
   server.on('checkContinue', handle);
+  // Expectations that nobody knows are ignored; Node would refuse without a Status body.
+  server.on('checkExpectation', handle);
   server.on('clientError', (fault: NodeJS.ErrnoException, socket) => {
     try {
       refuseConnection(shared, { fault, socket, call: underWay.get(socket) });
@@ -183,7 +189,8 @@ class HttpCall {
   /** The connection failed while the request was under way. */
   breakOff(error: GatewayError): void {
     this.#wire.broken = true;
-    this.exchange.abort(error);
+    // A request that is complete is delivered all the same, and was no mistake.
+    if (!this.#wire.request.complete) this.exchange.abort(error);
   }
 
   refuse(error: GatewayError): void {

@@ -22,15 +22,17 @@ export function cutOff(): GatewayError {
   );
 }
 
+/** Also a request of node:http2, which stands in front of its `stream`. */
+type Body = Readable & {
+  readonly aborted?: boolean;
+  readonly stream?: { readonly destroyed: boolean };
+};
+
 /**
  * Drives `stream` into `sink` until the end, a limit, or the client's disappearance, of which its
  * `close` tells. Its `error` is for whoever owns the stream.
  */
-export function collect<Result>(
-  stream: Readable & { readonly aborted?: boolean },
-  sink: Sink<Result>,
-  room: Room,
-): Promise<Result> {
+export function collect<Result>(stream: Body, sink: Sink<Result>, room: Room): Promise<Result> {
   return new Promise((resolve, reject) => {
     let over = false;
     /** Set while the sink waits for room. */
@@ -78,7 +80,8 @@ export function collect<Result>(
     stream.on('close', () => {
       if (waiting === undefined || !stream.readableEnded) gone();
     });
-    if (stream.destroyed) gone();
+    // A request of node:http2 tells its `close` once, and its own flag stays unset.
+    if (stream.destroyed || stream.stream?.destroyed === true) gone();
     // Head and end arrived together, and the end is told only once.
     else if (stream.readableEnded) finish();
   });

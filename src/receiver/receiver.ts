@@ -71,9 +71,15 @@ export type KeepaliveOptions = {
 export type Receiver = {
   /** Opens both ports; resolves with the ports in use. Rejects if one cannot be opened. */
   start(): Promise<{ readonly grpcPort: number; readonly httpPort: number }>;
-  /** Accepts no more, ends what is being read for up to `graceMs`, then closes everything. */
+  /**
+   * Accepts no more, ends what is being read for up to `graceMs`, then closes everything: a client
+   * that does not close its connection itself takes a second of that at most.
+   */
   stop(graceMs: number): Promise<void>;
 };
+
+/** What clients get to close their connections once their requests are answered. */
+const leaveMs = 1000;
 
 export function createReceiver(options: ReceiverOptions): Receiver {
   const admission = createAdmission(options.budget, {
@@ -107,14 +113,16 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     async stop(graceMs) {
       shared.stopping = true;
       const closed = Promise.all([grpcListener.close(), httpListener.close()]);
-      const graceOver = new Promise<void>((resolve) => {
-        const cancel = options.clock.after(graceMs, resolve);
-        closed.then(cancel);
-      });
+      const passed = (delayMs: number) =>
+        new Promise<void>((resolve) => {
+          const cancel = options.clock.after(delayMs, resolve);
+          closed.then(cancel);
+        });
+      const graceOver = passed(graceMs);
       grpc.goAway();
       await Promise.race([idle(shared), closed, graceOver]);
       http.closeIdle();
-      await Promise.race([closed, graceOver]);
+      await Promise.race([closed, graceOver, passed(leaveMs)]);
       grpcListener.destroy();
       httpListener.destroy();
       await closed;

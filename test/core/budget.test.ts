@@ -45,12 +45,15 @@ describe('the in-flight budget', () => {
     expect(budget.usedBytes).toBe(10);
   });
 
-  test('what was admitted already moves on past those who wait, within the bound', () => {
+  test('what was admitted already stays, and nobody is let in beside it', async () => {
     const budget = createBudget(10, manualClock());
-    budget.tryReserve(4);
-    void budget.reserve(9, 1_000);
-    expect(budget.tryReserveAhead(6)).toBe(true);
-    expect(budget.tryReserveAhead(1)).toBe(false);
+    budget.tryReserve(8);
+    budget.takeOver(8);
+    budget.release(8);
+    expect(budget.usedBytes).toBe(8);
+    expect(budget.tryReserve(3)).toBe(false);
+    budget.release(8);
+    expect(budget.tryReserve(10)).toBe(true);
   });
 
   test('after the wait it is refused as overloaded, and those behind it are served', async () => {
