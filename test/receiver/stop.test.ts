@@ -131,6 +131,27 @@ describe('stop', () => {
     expect(under.received).toEqual([]);
   });
 
+  test('a client that never closes holds it up for a moment only', async () => {
+    const clock = manualClock();
+    const { under, open, held } = await startHeld({ clock, keepalive: { timeMs: 555 } });
+    const frozen = connectHttp2(`http://127.0.0.1:${under.grpcPort}`);
+    const call = openCall(frozen);
+    call.end(frame(Buffer.alloc(3)));
+    await until(() => held() === 1);
+    const raw = await openRaw(under.grpcPort);
+    const settings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    raw.socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), settings]));
+    raw.socket.pause();
+    await until(() => clock.waiting(555) === 2);
+    const stopped = under.stop(60_000);
+    expect(clock.waiting(1000)).toBe(0);
+    open();
+    await once(frozen, 'close');
+    await until(() => clock.pass((ms) => ms === 1000) === 1);
+    await stopped;
+    raw.socket.destroy();
+  });
+
   test('a taken port is an error, and the other one is given back', async () => {
     const one = await startReceiver();
     await expect(startReceiver({ http: { port: one.httpPort } })).rejects.toThrow(/EADDRINUSE/);
