@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { head, openRaw, sendHttp } from './clients.ts';
-import { goodKey, startReceiver, type UnderTest } from './receiver-under-test.ts';
+import { gate, goodKey, startReceiver, type UnderTest } from './receiver-under-test.ts';
 
 let under: UnderTest;
 
@@ -90,6 +90,38 @@ describe('HTTP/1.1', () => {
     expect((await malformed()) - before).toBe(2);
   });
 
+  test('a good request is answered whatever follows it', async () => {
+    const raw = await openRaw(under.httpPort);
+    raw.socket.write(head(['Content-Length: 5']) + message.toString('latin1'), 'latin1');
+    raw.socket.write('garbage\r\n\r\n');
+    await raw.until(/^HTTP\/1.1 200 OK/);
+    await raw.closed;
+  });
+
+  test('a client that says it is done sending still gets its answer', async () => {
+    const { opened, open } = gate();
+    const slow = await startReceiver({ beforeKey: () => opened });
+    const raw = await openRaw(slow.httpPort);
+    raw.socket.end(head(['Content-Length: 5']) + message.toString('latin1'), 'latin1');
+    // A round trip later the receiver has seen the end, too.
+    await sendHttp(slow.httpPort, { method: 'GET', path: '/health' });
+    open();
+    await raw.until(/^HTTP\/1.1 200 OK/);
+    await raw.closed;
+    await slow.stop();
+  });
+
+  test('a request without Host, or with an odd expectation, is served all the same', async () => {
+    for (const line of ['Host: gateway', 'Host: gateway\r\nExpect: 200-maybe']) {
+      const raw = await openRaw(under.httpPort);
+      const text = head(['Content-Length: 5']).replace('Host: gateway', line);
+      raw.socket.write(line === 'Host: gateway' ? text.replace(`${line}\r\n`, '') : text);
+      raw.socket.write(message);
+      await raw.until(/^HTTP\/1.1 200 OK/);
+      raw.socket.destroy();
+    }
+  });
+
   test('a head that is too large is a 431', async () => {
     const raw = await openRaw(under.httpPort);
     raw.socket.write(head([`x-filler: ${'a'.repeat(20_000)}`]));
@@ -118,7 +150,7 @@ describe('any door', () => {
     const refused = session.request({
       ':method': 'POST',
       ':path': '/v1/traces',
-      'content-type': 'application/grpc-web',
+      'content-type': 'text/plain',
       'x-api-key': goodKey,
     });
     refused.write(message);
