@@ -201,7 +201,7 @@ export function http2Upload(headers: Readonly<Record<string, string>>, body: Buf
     Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
     http2Frame(4, 0, Buffer.alloc(0)),
     http2Frame(1, 4, Buffer.concat(literals)),
-    http2Frame(0, 0, body),
+    body.length === 0 ? body : http2Frame(0, 0, body),
   ]);
 }
 

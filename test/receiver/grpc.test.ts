@@ -264,6 +264,15 @@ describe('refusals', () => {
     },
   );
 
+  test.for(['application/grpc+json', 'application/grpc-web+proto', 'application/GRPC-web; a=b'])(
+    '%s is told in gRPC that it is not spoken here',
+    async (type) => {
+      const reply = await callGrpc(under.grpcPort, { headers: { 'content-type': type } });
+      expect([reply.http, reply.status]).toEqual([200, 3]);
+      expect(reply.message).toMatch(/^set content-type to application\/grpc/);
+    },
+  );
+
   test('an unknown service is UNIMPLEMENTED', async () => {
     expect((await callGrpc(under.grpcPort, { path: '/a.B/C' })).status).toBe(12);
   });

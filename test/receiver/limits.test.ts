@@ -350,7 +350,7 @@ describe('clients that go away', () => {
     const first = new Promise<void>((resolve) => {
       reached = resolve;
     });
-    const { httpPort, metrics } = await start({
+    const { httpPort, metrics, refusals } = await start({
       settle: async () => {
         reached();
         await opened;
@@ -363,9 +363,12 @@ describe('clients that go away', () => {
     await first;
     raw.socket.resetAndDestroy();
     await raw.closed;
+    // A round trip later the receiver has seen the reset, too.
+    await sendHttp(httpPort, { method: 'GET', path: '/health' });
     open();
     await until(() => under.budget.usedBytes === 0);
     expect(await metrics()).toMatch(/outcome="ok"\} 1/);
+    expect(refusals).toEqual([]);
   });
 
   test('while a large body is being thrown away behind a refusal', async () => {
@@ -403,6 +406,57 @@ describe('clients that go away', () => {
       raw.socket.destroy();
     }
     expect(refusals.map(({ protocol }) => protocol)).toEqual(['http']);
+    expect(received).toEqual([]);
+  });
+
+  const declared = {
+    ':method': 'POST',
+    ':scheme': 'http',
+    ':authority': 'gateway',
+    ':path': '/v1/traces',
+    'content-type': 'application/x-protobuf',
+    'content-length': '1000',
+    'x-api-key': goodKey,
+  };
+
+  test('in the same breath as they came, over HTTP/2', async () => {
+    const { httpPort, received } = await start({
+      requestDeadlineMs: 60_000,
+      beforeKey: () => new Promise((resolve) => setImmediate(resolve)),
+    });
+    const raw = await openRaw(httpPort);
+    const upload = http2Upload(declared, Buffer.alloc(0));
+    raw.socket.write(Buffer.concat([upload, http2Reset(8)]));
+    await sendHttp(httpPort);
+    raw.socket.end();
+    await raw.closed;
+    await sendHttp(httpPort);
+    expect(under.budget.usedBytes).toBe(0);
+    received.splice(0, 2);
+    expect(received).toEqual([]);
+  });
+
+  test('while their key is looked up, over HTTP/2', async () => {
+    const { opened, open } = gate();
+    let reached = () => {};
+    const first = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const { httpPort, refusals, received } = await start({
+      requestDeadlineMs: 60_000,
+      beforeKey: () => {
+        reached();
+        return opened;
+      },
+    });
+    const raw = await openRaw(httpPort);
+    raw.socket.write(http2Upload(declared, Buffer.alloc(10)));
+    await first;
+    raw.socket.end(http2Reset(8));
+    await raw.closed;
+    open();
+    await until(() => refusals.length > 0);
+    expect(under.budget.usedBytes).toBe(0);
     expect(received).toEqual([]);
   });
 
