@@ -17,7 +17,7 @@ export async function relayFlat(
   admitted: Admitted,
   { flat, origin }: { readonly flat: FlatBody; readonly origin: Origin },
 ): Promise<TracesApiResult> {
-  const { metrics } = options.observability;
+  const { metrics, refusals } = options.observability;
   const items = flat.spans.length;
   try {
     const target = options.routing.routeFlat({
@@ -25,7 +25,11 @@ export async function relayFlat(
       header: admitted.request.platformHeader,
       body: flat,
     });
-    metrics.scopeConflicts(target.warning === undefined ? 0 : 1);
+    if (target.warning !== undefined) {
+      const { protocol, peer } = admitted.request;
+      const sender = { protocol, peer, keyId: admitted.tenant.keyId };
+      refusals.overruled(1, target.warning, sender);
+    }
     const named = nameAgent(flat, target.agentId, options.attribute);
     const bytes = Buffer.from(JSON.stringify(named));
     const delivery: Delivery = {

@@ -98,7 +98,7 @@ async function acceptExport(
   admitted: Admitted,
   { body, message }: ReadExport,
 ): Promise<ExportResult> {
-  const { metrics } = options.observability;
+  const { metrics, refusals } = options.observability;
   const walked = walkExport(message, options.attribute);
   try {
     const routed = options.routing.routeExport({
@@ -112,7 +112,7 @@ async function acceptExport(
       admitted.request.deadlineAtMs,
     );
     const settled = settle(shares, outcomes, routed);
-    metrics.scopeConflicts(routed.conflicts);
+    refusals.overruled(routed.conflicts, routed.warning, senderOf(admitted));
     metrics.items('accepted', walked.items - settled.rejectedItems);
     metrics.items('rejected', routed.rejectedItems, routed.refusal?.kind);
     metrics.items('rejected', settled.rejectedItems - routed.rejectedItems, 'refused_downstream');
@@ -122,6 +122,10 @@ async function acceptExport(
     metrics.items('rejected', walked.items, error.kind);
     throw error;
   }
+}
+
+function senderOf({ request, tenant }: Admitted) {
+  return { protocol: request.protocol, peer: request.peer, keyId: tenant.keyId };
 }
 
 /** What every delivery of a request carries. */

@@ -1,18 +1,28 @@
 /**
- * Refused requests: each is counted, and each kind of refusal of each key is logged at most once
- * per ten seconds, with the number of those in between. A broken client cannot flood the log.
+ * What senders did wrong: refused requests, and targets that their key's scope overruled. Each is
+ * counted, and the same mistake of the same sender is logged at most once per ten seconds, with the
+ * number of those in between. A broken client cannot flood the log.
  */
 import type { GatewayError } from '../core/errors.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 
+type Sender = { readonly protocol: 'grpc' | 'http'; readonly peer: string };
+
 export type Refusals = {
-  record(error: GatewayError, request: { protocol: 'grpc' | 'http'; peer: string }): void;
+  record(error: GatewayError, sender: Sender): void;
+  /**
+   * `count` resources named another agent than their key's, and `warning` says where they went.
+   * Exporters in Python and Java show that to nobody.
+   */
+  overruled(count: number, warning: string, sender: Sender & { readonly keyId: string }): void;
 };
 
 const quietMs = 10_000;
 /** Bounds the memory that senders can make us use; the oldest entry goes first. */
 const entriesMax = 1_000;
+/** As much of a hint as tells one mistake from another; what follows may be the sender's text. */
+const tellingChars = 40;
 
 type Entry = { loggedAtMs: number; suppressed: number };
 
@@ -35,7 +45,8 @@ export function createRefusals(log: Log, metrics: Metrics): Refusals {
   return {
     record(error, request) {
       metrics.request(request.protocol, error.kind);
-      const entry = entryOf(`${error.kind} ${error.keyId ?? request.peer}`, performance.now());
+      const mistake = `${error.kind} ${error.hint.slice(0, tellingChars)}`;
+      const entry = entryOf(`${mistake} ${error.keyId ?? request.peer}`, performance.now());
       if (entry === undefined) return;
       const fields = {
         kind: error.kind,
@@ -48,6 +59,14 @@ export function createRefusals(log: Log, metrics: Metrics): Refusals {
       };
       if (error.kind === 'internal') log.error(fields, 'request refused');
       else log.warn(fields, 'request refused');
+    },
+    overruled(count, warning, { protocol, peer, keyId }) {
+      if (count === 0) return;
+      metrics.scopeConflicts(count);
+      const entry = entryOf(`overruled ${keyId}`, performance.now());
+      if (entry === undefined) return;
+      const fields = { protocol, peer, key_id: keyId, hint: warning, suppressed: entry.suppressed };
+      log.warn(fields, 'another agent was named than the one of the key');
     },
   };
 }

@@ -262,6 +262,13 @@ function refuseConnection(shared: Shared, { fault, socket, call }: BrokenConnect
   );
 }
 
+const plainPort = 'write http:// in the endpoint, not https://: this port speaks no TLS';
+
+/** A ClientHello begins with a handshake record (RFC 8446 §5.1). */
+function isTls(fault: NodeJS.ErrnoException & { readonly rawPacket?: Buffer }): boolean {
+  return fault.rawPacket?.[0] === 0x16 && fault.rawPacket[1] === 0x03;
+}
+
 function connectionError(fault: NodeJS.ErrnoException): GatewayError {
   switch (fault.code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -271,6 +278,8 @@ function connectionError(fault: NodeJS.ErrnoException): GatewayError {
     case 'HPE_HEADER_OVERFLOW':
       return new GatewayError('malformed', 'send fewer or shorter headers');
     default:
-      return new GatewayError('malformed', 'send valid HTTP/1.1', { cause: fault });
+      return new GatewayError('malformed', isTls(fault) ? plainPort : 'send valid HTTP/1.1', {
+        cause: fault,
+      });
   }
 }

@@ -40,7 +40,9 @@ export type Routed = {
   readonly rejectedItems: number;
   /** The first refusal, if some resources were refused. */
   readonly refusal: GatewayError | undefined;
-  /** The fix of the first refusal, or a warning; '' if there is nothing to say. */
+  /** Where resources went whose agent was overruled; '' if there are none. */
+  readonly warning: string;
+  /** The fix of the first refusal, or the warning; '' if there is nothing to say. */
   readonly message: string;
   /** Resources whose named agent was overruled by the key's scope. */
   readonly conflicts: number;
@@ -178,7 +180,8 @@ function collect(
   });
   if (resolved === 0 && refusals.length > 0) throw wholeRefusal(refusals);
   const [refusal] = refusals;
-  return { agentOf, rejectedItems, refusal, message: refusal?.message ?? warning, conflicts };
+  const message = refusal?.message ?? warning;
+  return { agentOf, rejectedItems, refusal, warning, message, conflicts };
 }
 
 /** 403 if every resource is out of reach; else the first that needs another fix. */

@@ -53,6 +53,26 @@ describe('refused requests', () => {
     ]);
   });
 
+  test('another mistake of the same sender is logged at once', () => {
+    const { refusals, events } = observed();
+    for (const hint of ['remove the quotes', 'copy the key again', 'remove the quotes']) {
+      refusals.record(new GatewayError('invalid_api_key', hint), request);
+    }
+    expect(events().map(({ hint }) => hint)).toEqual(['remove the quotes', 'copy the key again']);
+  });
+
+  test('a target that the scope overruled is logged, since exporters show it to nobody', async () => {
+    const { refusals, metrics, events } = observed();
+    const sender = { ...request, keyId: 'key-1' };
+    refusals.overruled(0, '', sender);
+    expect(events()).toEqual([]);
+    refusals.overruled(2, 'the spans went to the key’s agent', sender);
+    refusals.overruled(1, 'the spans went to the key’s agent', sender);
+    expect(events()).toHaveLength(1);
+    expect(events()[0]).toMatchObject({ level: 'warn', key_id: 'key-1', peer: '192.0.2.1' });
+    expect(await metrics.text()).toContain('mibo_gateway_scope_conflicts_total 3');
+  });
+
   test('an internal fault is logged with its cause, which the client never sees', () => {
     const { refusals, events } = observed();
     refusals.record(GatewayError.from(new Error('disk on fire')), request);

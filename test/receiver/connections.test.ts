@@ -181,4 +181,10 @@ describe('any door', () => {
     await raw.until(/^HTTP\/1.1 200 OK/);
     raw.socket.destroy();
   });
+
+  test('TLS on a plain port is told to write http://', async () => {
+    const raw = await openRaw(under.httpPort);
+    raw.socket.write(Buffer.from('16030100c8010000c40303', 'hex'));
+    await raw.until(/^HTTP\/1.1 400 write http:\/\/ in the endpoint/);
+  });
 });
