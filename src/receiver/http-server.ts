@@ -274,6 +274,7 @@ function connectionError(fault: NodeJS.ErrnoException): GatewayError {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new GatewayError('deadline_exceeded', 'send the request faster: it took too long');
     case eofFault:
+    case 'ECONNRESET':
       return cutOff();
     case 'HPE_HEADER_OVERFLOW':
       return new GatewayError('malformed', 'send fewer or shorter headers');

@@ -61,7 +61,7 @@ describe('refused requests', () => {
     expect(events().map(({ hint }) => hint)).toEqual(['remove the quotes', 'copy the key again']);
   });
 
-  test('a target that the scope overruled is logged, since exporters show it to nobody', async () => {
+  test('an overruled target is logged, since exporters show it to nobody', async () => {
     const { refusals, metrics, events } = observed();
     const sender = { ...request, keyId: 'key-1' };
     refusals.overruled(0, '', sender);
