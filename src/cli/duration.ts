@@ -24,8 +24,9 @@ export function parseDuration(text: string): number {
   return Math.round(sumMs);
 }
 
-/** For people: `850 ms`, `1.24 s`, `3 m 20 s`. */
+/** For people: `<1 ms`, `850 ms`, `1.24 s`, `3 m 20 s`. */
 export function formatDuration(ms: number): string {
+  if (ms < 1) return '<1 ms';
   if (ms < 1000) return `${Math.round(ms)} ms`;
   if (ms < 60_000) return `${Number((ms / 1000).toFixed(2))} s`;
   const seconds = Math.round(ms / 1000);

@@ -114,11 +114,11 @@ function rootOf(spans: readonly Json[]): Json | undefined {
 }
 
 /** From the earliest start to the latest end; times are Unix nanoseconds, as number or digits. */
-function durationOf(spans: readonly Json[]): number {
+function durationOf(spans: readonly Json[]): number | undefined {
   const times = (name: string) =>
     spans.map((span) => nanosOf(span[name])).filter((nanos) => Number.isFinite(nanos));
   const [starts, ends] = [times('start_time_unix_nano'), times('end_time_unix_nano')];
-  if (starts.length === 0 || ends.length === 0) return 0;
+  if (starts.length === 0 || ends.length === 0) return undefined;
   return Math.max(0, (greatest(ends) + greatest(starts.map((nanos) => -nanos))) / 1e6);
 }
 

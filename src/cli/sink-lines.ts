@@ -9,6 +9,8 @@ export type LineOptions = {
   /** Agent id → name, where it is known. */
   readonly agentName: (agentId: string) => string | undefined;
   readonly at: Date;
+  /** What is shown of a name that somebody else chose; it must not move the cursor. */
+  readonly readable?: (text: string) => string;
 };
 
 /** One line for each trace: `12:03:44  Support bot  my-app  3 spans  "answer"  1.24 s`. */
@@ -17,17 +19,18 @@ export function traceLines(delivery: SinkDelivery, options: LineOptions): string
   return delivery.traces.map((trace) => `${time}  ${describe(trace, options)}`);
 }
 
-function describe(trace: SinkTrace, { agentName }: LineOptions): string {
+function describe(trace: SinkTrace, { agentName, readable = printable }: LineOptions): string {
   const { agentId, service, spans, rootName, durationMs } = trace;
+  const name = (text: string) => readable(text).slice(0, nameCharsMax);
+  const agent = agentName(agentId) ?? (agentId === '' ? 'no agent' : agentId);
+  const root = name(rootName);
   return [
-    agentName(agentId) ?? (agentId === '' ? 'no agent' : agentId),
-    service === '' ? '-' : service,
+    name(agent) || '-',
+    name(service) || '-',
     `${spans} span${spans === 1 ? '' : 's'}`,
-    rootName === '' ? '-' : `"${rootName}"`,
-    formatDuration(durationMs),
-  ]
-    .map((text) => printable(text).slice(0, nameCharsMax))
-    .join('  ');
+    root === '' ? '-' : `"${root}"`,
+    durationMs === undefined ? '-' : formatDuration(durationMs),
+  ].join('  ');
 }
 
 /** One JSON line for each delivery. */

@@ -11,8 +11,8 @@ export type TraceSummary = {
   readonly spans: number;
   /** The name of the root span; of the earliest span where the root is not in this export. */
   readonly rootName: string;
-  /** From the first start to the last end. */
-  readonly durationMs: number;
+  /** From the first start to the last end; undefined where no span tells. */
+  readonly durationMs: number | undefined;
 };
 
 type Span = {
@@ -32,18 +32,25 @@ export function summarizeTraces(message: Buffer, attribute: string): TraceSummar
   return [...byTrace].map(([traceId, members]) => {
     const byStart = members.toSorted((left, right) => compare(left.start, right.start));
     const [earliest] = byStart;
-    const latest = members.toSorted((left, right) => compare(left.end, right.end)).at(-1);
     const root = byStart.find(({ isRoot }) => isRoot) ?? earliest;
-    const durationNs = earliest && latest ? latest.end - earliest.start : 0n;
     return {
       traceId,
       agentId: root?.agentId ?? '',
       service: root?.service ?? '',
       spans: members.length,
       rootName: root?.name ?? '',
-      durationMs: durationNs > 0n ? Number(durationNs) / 1e6 : 0,
+      durationMs: durationOf(members),
     };
   });
+}
+
+/** 0 stands for a time that is not known (opentelemetry-proto, trace.proto). */
+function durationOf(spans: readonly Span[]): number | undefined {
+  const known = (times: readonly bigint[]) => times.filter((time) => time > 0n).toSorted(compare);
+  const first = known(spans.map(({ start }) => start)).at(0);
+  const last = known(spans.map(({ end }) => end)).at(-1);
+  if (first === undefined || last === undefined) return undefined;
+  return last > first ? Number(last - first) / 1e6 : 0;
 }
 
 function compare(left: bigint, right: bigint): number {

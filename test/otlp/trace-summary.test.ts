@@ -55,7 +55,7 @@ test('each trace is told in a line: agent, service, spans, root and duration', (
       service: '',
       spans: 2,
       rootName: 'early',
-      durationMs: 0,
+      durationMs: undefined,
     },
   ]);
 });
