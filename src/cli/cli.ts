@@ -11,7 +11,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, Help, type Option } from 'commander';
 import { maskKey, RegistryError } from '../auth/auth.ts';
 import { ConfigError } from '../config/config.ts';
 import { GatewayError } from '../core/errors.ts';
@@ -58,6 +58,7 @@ function buildProgram(io: Io): Command {
     .version(ownVersion(), '--version')
     .exitOverride()
     .showHelpAfterError('(add --help for what can be written here)')
+    .configureHelp({ optionDescription })
     .configureOutput({
       writeOut: (text) => void io.stdout.write(text),
       writeErr: (text) => void io.stderr.write(withoutKeys(text)),
@@ -69,6 +70,11 @@ function buildProgram(io: Io): Command {
   addKeyCommands(program, io);
   addHealthCommand(program, io);
   return program;
+}
+
+function optionDescription(option: Option): string {
+  const words = new Help().optionDescription(option);
+  return option.mandatory ? `${words} (required)` : words;
 }
 
 function wordsOf(fault: unknown): string | undefined {

@@ -17,7 +17,12 @@ export function addKeyViews(keys: Command, io: Io): void {
         const query = await projectQuery(store, options.project);
         const records = await allItems((page) => store.keys.list({ ...page, ...query }));
         if (options.json) return writeJson(io, { items: records.map(keyJson) });
-        if (records.length > 0) return void io.stdout.write(await keyTable(store, records));
+        if (records.length > 0) {
+          const columns = await keyColumns(store, records);
+          // Of one project, which the user has just named, the column would say nothing.
+          const shown = columns.filter(([head]) => !(options.project && head === 'PROJECT'));
+          return void io.stdout.write(keyTable(shown, records));
+        }
         say(io, `No keys in ${place}. To make one:`);
         say(io, `  ${io.program} keys create --project <id or name> --name <name>`);
       });
@@ -38,30 +43,39 @@ async function projectQuery(store: Store, project: string | undefined) {
   return project === undefined ? {} : { projectId: (await store.projects.find(project)).id };
 }
 
-async function keyTable(store: Store, records: readonly KeyRecord[]): Promise<string> {
-  const names = await agentNames(store, records);
-  const heads = ['ID', 'NAME', 'KEY', 'SCOPE', 'STATUS', 'CREATED', 'LAST USED', 'EXPIRES'];
-  const rows = records.map((record) => [
-    record.id,
-    record.name,
-    record.maskedKey,
-    scopeWords(record, names),
-    record.status,
-    formatTime(record.createdAtMs, ''),
-    formatTime(record.lastUsedAtMs, 'never'),
-    formatTime(record.expiresAtMs, 'never'),
-  ]);
-  return formatTable(heads, rows);
+type Column = readonly [head: string, cell: (record: KeyRecord) => string];
+
+async function keyColumns(store: Store, records: readonly KeyRecord[]): Promise<Column[]> {
+  const [agents, projects] = [await agentNames(store, records), await projectNames(store)];
+  return [
+    ['ID', ({ id }) => id],
+    ['PROJECT', ({ projectId }) => projects.get(projectId) ?? projectId],
+    ['NAME', ({ name }) => name],
+    ['KEY', ({ maskedKey }) => maskedKey],
+    ['SCOPE', (record) => scopeWords(record, agents)],
+    ['STATUS', ({ status }) => status],
+    ['CREATED', ({ createdAtMs }) => formatTime(createdAtMs, '')],
+    ['LAST USED', ({ lastUsedAtMs }) => formatTime(lastUsedAtMs, 'never')],
+    ['EXPIRES', ({ expiresAtMs }) => formatTime(expiresAtMs, 'never')],
+  ];
+}
+
+function keyTable(columns: readonly Column[], records: readonly KeyRecord[]): string {
+  return formatTable(
+    columns.map(([head]) => head),
+    records.map((record) => columns.map(([, cell]) => cell(record))),
+  );
 }
 
 async function keyFields(store: Store, record: KeyRecord): Promise<string> {
   const names = await agentNames(store, [record]);
+  const project = await store.projects.find(record.projectId);
   const agents = record.agents.map((id) => ['agent', `${id}  ${names.get(id) ?? ''}`] as const);
   return formatFields([
     ['id', record.id],
     ['name', record.name],
     ['key', record.maskedKey],
-    ['project', record.projectId],
+    ['project', `${project.id}  ${project.name}`],
     ['scope', scopeWords(record, names)],
     ...agents,
     ['status', record.status],
@@ -76,6 +90,12 @@ function scopeWords(record: KeyRecord, names: ReadonlyMap<string, string>): stri
   if (record.scope === 'all') return 'all agents';
   if (record.agents.length === 0) return 'no agent';
   return record.agents.map((id) => names.get(id) ?? id).join(', ');
+}
+
+/** Project id → name. */
+async function projectNames(store: Store): Promise<ReadonlyMap<string, string>> {
+  const projects = await allItems((page) => store.projects.list(page));
+  return new Map(projects.map(({ id, name }) => [id, name]));
 }
 
 /** Agent id → name, for the projects of these keys. */

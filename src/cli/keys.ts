@@ -6,10 +6,11 @@
  * the shell's history would keep it.
  */
 import { readFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { CreatedKey, KeyRecord, Store } from '../auth/auth.ts';
 import type { Config } from '../config/config.ts';
 import { formatDuration, parseDuration } from './duration.ts';
+import { fileFault } from './file-fault.ts';
 import { type Io, say, writeJson } from './io.ts';
 import { addKeyViews } from './keys-view.ts';
 import { Refusal } from './refusal.ts';
@@ -18,6 +19,8 @@ import { addSettings, collect, loadSettings, type SettingsOptions, withStore } f
 import { formatTime } from './table.ts';
 
 type Options = SettingsOptions & { readonly json?: boolean };
+const defaultGrace = '24h';
+
 type NewKeyOptions = Options & {
   readonly project: string;
   readonly name: string;
@@ -117,7 +120,7 @@ function readKey(path: string): string {
   try {
     return readFileSync(path, 'utf8').trim();
   } catch (error) {
-    throw new Refusal(`check --key-file: ${(error as Error).message}`);
+    throw new Refusal(`check --key-file: ${fileFault(path, error)}`);
   }
 }
 
@@ -155,11 +158,10 @@ function addScope(keys: Command, io: Io): void {
 
 function addRotate(keys: Command, io: Io): void {
   change(keys.command('rotate <id>').description('make a new key that replaces this one'))
-    .option(
-      '--grace <duration>',
-      'how long the old one still works; 0 for not at all',
-      parseDuration,
-      parseDuration('24h'),
+    .addOption(
+      new Option('--grace <duration>', 'how long the old one still works; 0 for not at all')
+        .argParser(parseDuration)
+        .default(parseDuration(defaultGrace), defaultGrace),
     )
     .action(async (id: string, options: Options & { readonly grace: number }) => {
       await withStore(io, options, async (store) => {
