@@ -20,7 +20,7 @@ export function addConfigCommands(program: Command, io: Io): void {
         }
         throw error;
       }
-      const files = findConfigFiles(options.config, { env: io.env });
+      const files = findConfigFiles(options.config ?? [], { env: io.env });
       if (options.json) writeJson(io, { valid: true, problems: [] });
       else io.stdout.write(`valid: ${files.length === 0 ? 'the defaults' : files.join(', ')}\n`);
     });

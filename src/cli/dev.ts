@@ -9,12 +9,13 @@ import { type Config, loadConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { createGateway } from '../gateway.ts';
 import { createObservability } from '../observability/observability.ts';
+import type { CommandLine } from './command-line.ts';
 import { type Demo, ensureDemo } from './demo.ts';
 import { devLines } from './dev-lines.ts';
 import type { Io } from './io.ts';
 import { gatewayListeners, requireOpenable } from './listeners.ts';
 import { Refusal } from './refusal.ts';
-import type { SettingsOptions } from './settings.ts';
+import { givenSettings, type SettingsOptions } from './settings.ts';
 import { createSink, type Sink } from './sink.ts';
 import { traceLines } from './sink-lines.ts';
 
@@ -35,7 +36,7 @@ const devSettings = [
 export async function dev(io: Io, options: SettingsOptions): Promise<void> {
   const config = loadDevConfig(io, options);
   const stopRequested = io.stopRequested();
-  await requireOpenable(gatewayListeners(config));
+  await requireOpenable(gatewayListeners(config), commandLine(io, options));
   const demo = await prepare(config);
   const sink = createDevSink(io, { config, demo });
   const endpoint = `http://${host}:${await sink.start()}`;
@@ -49,6 +50,7 @@ export async function dev(io: Io, options: SettingsOptions): Promise<void> {
   await stopRequested;
   await gateway.stop();
   await sink.stop();
+  io.stdout.write('# stopped\n');
 }
 
 /**
@@ -56,10 +58,16 @@ export async function dev(io: Io, options: SettingsOptions): Promise<void> {
  * describe a production system, and the demo's project has no place in its store.
  */
 function loadDevConfig(io: Io, options: SettingsOptions): Config {
-  const sets = [...devSettings, ...options.set];
-  const config = loadConfig({ files: options.config, sets, env: io.env });
+  const sets = [...devSettings, ...(options.set ?? [])];
+  const config = loadConfig({ files: options.config ?? [], sets, env: io.env });
   if (config.auth.mode === 'keys') return config;
   throw new Refusal('use `mibo-gateway start`: the demo needs auth.mode keys, for keys of its own');
+}
+
+/** As the user has called it. */
+function commandLine({ env, program }: Io, options: SettingsOptions): CommandLine {
+  const command = env.npm_lifecycle_event === 'start' ? 'npm start --' : `${program} dev`;
+  return { command, given: givenSettings(options) };
 }
 
 async function prepare(config: Config): Promise<Demo> {

@@ -3,12 +3,13 @@ import { createServer } from 'node:net';
 import type { Config } from '../config/config.ts';
 import type { GatewayPorts } from '../gateway.ts';
 import { type Endpoint, written } from './address.ts';
+import { type CommandLine, formatCommandLine, type GivenOption } from './command-line.ts';
 import { Refusal } from './refusal.ts';
 
 export type Listener = Endpoint & {
   readonly name: string;
-  /** The option that moves it: `--set telemetry.health.endpoint=127.0.0.1:14133`. */
-  readonly option: (to: Endpoint) => string;
+  /** The option that moves it: `--set`, `telemetry.health.endpoint=127.0.0.1:14133`. */
+  readonly option: (to: Endpoint) => GivenOption;
 };
 
 /** Those of a gateway, with the ports as configured or, once it runs, as they really are. */
@@ -16,7 +17,7 @@ export function gatewayListeners(config: Config, ports?: GatewayPorts): Listener
   const { grpc, http } = config.receivers.otlp.protocols;
   const { health, metrics } = config.telemetry;
   const at = (name: string, setting: string, { host, port }: Endpoint) => {
-    const option = (to: Endpoint) => `--set ${setting}.endpoint=${written(to)}`;
+    const option = (to: Endpoint) => ['--set', `${setting}.endpoint=${written(to)}`] as const;
     return { name, option, host, port };
   };
   const moved = ({ endpoint }: { endpoint: Endpoint }, port: number | undefined) => {
@@ -32,9 +33,12 @@ export function gatewayListeners(config: Config, ports?: GatewayPorts): Listener
 
 /**
  * Rejects with one `Refusal` that names every listener that could not open, so that a user who has
- * another gateway running corrects the command once and not four times.
+ * another gateway running corrects the command once and not four times. `line` is that command.
  */
-export async function requireOpenable(listeners: readonly Listener[]): Promise<void> {
+export async function requireOpenable(
+  listeners: readonly Listener[],
+  line: CommandLine,
+): Promise<void> {
   const faults = await Promise.all(listeners.map(listenFault));
   const taken = listeners.flatMap((listener, index) => {
     const fault = faults[index];
@@ -44,8 +48,8 @@ export async function requireOpenable(listeners: readonly Listener[]): Promise<v
   const options = taken.map((listener) => listener.option(otherAddress(listener)));
   throw new Refusal(
     [
-      'choose other addresses: add to the command, or after `npm start --`, for example',
-      `  ${options.join(' ')}`,
+      'choose other addresses, for example',
+      `  ${formatCommandLine(line, options)}`,
       ...taken.map(({ name, fault, ...at }) => {
         return `  ${name} cannot listen at ${written(at)}: ${reasons[fault] ?? fault}`;
       }),

@@ -18,7 +18,10 @@ export function addRunCommands(program: Command, io: Io): void {
 
   addSettings(program.command('dev'))
     .description('run it for trying out: with a sink, a demo project and lines to paste')
-    .action(async (options: SettingsOptions) => {
+    // Refused below, with words about npm.
+    .allowExcessArguments()
+    .action(async (options: SettingsOptions, self: Command) => {
+      refuseLostOptions(io, self);
       const { dev } = await import('./dev.ts');
       await dev(io, options);
     });
@@ -32,6 +35,23 @@ export function addRunCommands(program: Command, io: Io): void {
       const { runSink } = await import('./sink-command.ts');
       await runSink(io, options);
     });
+}
+
+/** npm takes options for its own and leaves their values, or nothing, to the command. */
+function refuseLostOptions({ env }: Io, command: Command): void {
+  const { args } = command;
+  const isKept =
+    env.npm_lifecycle_event === 'start' &&
+    [env.npm_config_set, env.npm_config_config].some((value) => value !== undefined);
+  if (args.length === 0 && !isKept) return;
+  const fault =
+    args.length > 0
+      ? `too many arguments for 'dev': ${args.join(', ')}`
+      : 'npm has taken an option that was meant for the gateway';
+  command.error(
+    `error: ${fault}\nafter npm start, options need \`--\` first: npm start -- --set a=b`,
+    { exitCode: 2 },
+  );
 }
 
 function parsePort(text: string): number {

@@ -4,10 +4,19 @@ import type { Command } from 'commander';
 import { openSqliteStore, type Store } from '../auth/auth.ts';
 import { type Config, findConfigFiles, loadConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
+import type { GivenOption } from './command-line.ts';
 import type { Io } from './io.ts';
 import { Refusal } from './refusal.ts';
 
-export type SettingsOptions = { readonly config: string[]; readonly set: string[] };
+export type SettingsOptions = { readonly config?: string[]; readonly set?: string[] };
+
+/** As they were given. */
+export function givenSettings({ config = [], set = [] }: SettingsOptions): GivenOption[] {
+  return [
+    ...config.map((file) => ['--config', file] as const),
+    ...set.map((setting) => ['--set', setting] as const),
+  ];
+}
 
 /** Gathers the values of an option that may be repeated. */
 export function collect(value: string, before: readonly string[] | undefined): string[] {
@@ -20,16 +29,15 @@ export function addSettings(command: Command): Command {
       '--config <file>',
       'configuration, repeatable, the later wins (default: ./config/gateway.yaml, $MIBO_CONFIG)',
       collect,
-      [],
     )
-    .option('--set <name=value>', 'one setting, as in a.b=c; repeatable', collect, []);
+    .option('--set <name=value>', 'one setting, as in a.b=c; repeatable', collect);
 }
 
 /** Throws `ConfigError` with all problems. */
 export function loadSettings(io: Io, options: SettingsOptions): Config {
   return loadConfig({
-    files: findConfigFiles(options.config, { env: io.env }),
-    sets: options.set,
+    files: findConfigFiles(options.config ?? [], { env: io.env }),
+    sets: options.set ?? [],
     env: io.env,
   });
 }

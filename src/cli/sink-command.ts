@@ -2,6 +2,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { defaultConfig } from '../config/config.ts';
 import { written } from './address.ts';
+import { fileFault } from './file-fault.ts';
 import { type Io, say } from './io.ts';
 import { requireOpenable } from './listeners.ts';
 import { Refusal } from './refusal.ts';
@@ -28,7 +29,11 @@ export async function runSink(io: Io, { port, file }: SinkCommandOptions): Promi
       }
     },
   });
-  await requireOpenable([{ name: 'sink', option: (to) => `--port ${to.port}`, host, port }]);
+  const given = file === undefined ? [] : [['--file', file] as const];
+  await requireOpenable(
+    [{ name: 'sink', option: (to) => ['--port', String(to.port)], host, port }],
+    { command: `${io.program} sink`, given },
+  );
   const openPort = await sink.start();
   const endpoint = `http://${written({ host, port: openPort })}`;
   say(io, `The sink listens at ${endpoint}. To forward to it:`);
@@ -36,6 +41,7 @@ export async function runSink(io: Io, { port, file }: SinkCommandOptions): Promi
   await stopRequested;
   await sink.stop();
   keep?.close();
+  io.stdout.write('# stopped\n');
 }
 
 type Records = { write(line: string): void; close(): void };
@@ -49,6 +55,6 @@ function openRecords(path: string): Records {
       close: () => closeSync(file),
     };
   } catch (error) {
-    throw new Refusal(`name a file that can be written with --file: ${(error as Error).message}`);
+    throw new Refusal(`name a file that can be written with --file: ${fileFault(path, error)}`);
   }
 }

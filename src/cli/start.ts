@@ -4,13 +4,14 @@ import { createObservability } from '../observability/observability.ts';
 import { written } from './address.ts';
 import type { Io } from './io.ts';
 import { gatewayListeners, requireOpenable } from './listeners.ts';
-import { loadSettings, type SettingsOptions } from './settings.ts';
+import { givenSettings, loadSettings, type SettingsOptions } from './settings.ts';
 
 export async function start(io: Io, options: SettingsOptions): Promise<void> {
   const config = loadSettings(io, options);
   // From here on, so that a signal during the start is not missed.
   const stopRequested = io.stopRequested();
-  await requireOpenable(gatewayListeners(config));
+  const line = { command: `${io.program} start`, given: givenSettings(options) };
+  await requireOpenable(gatewayListeners(config), line);
   const observability = createObservability({ level: config.telemetry.logs.level });
   const { log } = observability;
   const gateway = createGateway({ config, observability });

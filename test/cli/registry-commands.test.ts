@@ -120,6 +120,19 @@ describe('keys', () => {
     });
   });
 
+  test('list names the project of each key where it is not given; show names it too', async () => {
+    const { id } = await createKey();
+    await json('projects', 'add', 'Other project');
+    await json('keys', 'create', '--project', 'Other project', '--name', 'Theirs');
+    const all = (await desk.registry('keys', 'list')).stdout.split('\n');
+    expect(all[0]).toMatch(/^ID +PROJECT +NAME /);
+    expect(all[1]).toMatch(/^key_\w+ +Acme +Production /);
+    expect(all[2]).toMatch(/^key_\w+ +Other project +Theirs /);
+    const one = await desk.registry('keys', 'list', '--project', 'Acme');
+    expect(one.stdout).not.toContain('PROJECT');
+    expect((await show(id)).stdout).toMatch(/^project +prj_\w{16} {2}Acme$/m);
+  });
+
   test('rename and scope change what is said of a key', async () => {
     const { id } = await createKey();
     expect(await json('keys', 'rename', String(id), '--name', 'Staging')).toMatchObject({
@@ -179,6 +192,18 @@ describe('keys', () => {
     expect((await desk.registry('keys', 'list')).stdout).toContain('mibo_...0002');
   });
 
+  test.each([
+    ['that is not there', 'nofile', /^check --key-file: there is no file \S+nofile\n$/],
+    ['that is a folder', '', /^check --key-file: \S+ is a folder\n$/],
+  ])('import from a file %s says so in plain words', async (_, name, words) => {
+    const { code, stderr } = await desk.registry(
+      ...['keys', 'import', '--project', 'Acme', '--name', 'Old'],
+      ...['--key-file', join(desk.folder, name)],
+    );
+    expect(code).toBe(1);
+    expect(stderr).toMatch(words);
+  });
+
   test('import without a key says how to give one', async () => {
     const { code, stderr } = await desk.registry(
       ...['keys', 'import', '--project', 'Acme', '--name', 'Old'],
@@ -221,6 +246,33 @@ describe('wrong usage', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain(word);
     expect(existsSync(desk.storePath)).toBe(false);
+  });
+
+  test('help says which options are required, and shows defaults as they are written', async () => {
+    const text = async (...args: string[]) => (await desk.run([...args, '--help'])).stdout;
+    const create = (await text('keys', 'create')).replaceAll(/\s+/g, ' ');
+    expect(create).toContain('the project that it belongs to (required)');
+    expect(create).toContain('what it is for (required)');
+    expect(create.match(/\(required\)/g)).toHaveLength(2);
+    expect(create).not.toContain('[]');
+    expect((await text('keys', 'rotate')).replaceAll(/\s+/g, ' ')).toContain('(default: 24h)');
+  });
+
+  test('dev says how options are given after npm start', async () => {
+    const { code, stdout, stderr } = await desk.run(['dev', 'a=b', 'c=d']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain("too many arguments for 'dev'");
+    expect(stderr).toContain('npm start -- --set a=b');
+    expect(stderr).not.toContain('c=d --set');
+  });
+
+  test.each(['npm_config_set', 'npm_config_config'])('dev sees %s, kept by npm', async (name) => {
+    const env = { npm_lifecycle_event: 'start', [name]: 'a=b' };
+    const { code, stdout, stderr } = await desk.run(['dev', '--set', 'auth.mode=passthrough'], {
+      env,
+    });
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('npm start -- --set a=b');
   });
 
   test('help is no mistake', async () => {
