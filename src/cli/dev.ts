@@ -9,9 +9,12 @@ import { type Config, loadConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { createGateway } from '../gateway.ts';
 import { createObservability } from '../observability/observability.ts';
+import { type AgentNames, createAgentNames } from './agent-names.ts';
 import type { CommandLine } from './command-line.ts';
 import { type Demo, ensureDemo } from './demo.ts';
 import { devLines } from './dev-lines.ts';
+import { createDevLog } from './dev-log.ts';
+import { harmless } from './harmless.ts';
 import type { Io } from './io.ts';
 import { gatewayListeners, requireOpenable } from './listeners.ts';
 import { Refusal } from './refusal.ts';
@@ -37,12 +40,34 @@ export async function dev(io: Io, options: SettingsOptions): Promise<void> {
   const config = loadDevConfig(io, options);
   const stopRequested = io.stopRequested();
   await requireOpenable(gatewayListeners(config), commandLine(io, options));
-  const demo = await prepare(config);
-  const sink = createDevSink(io, { config, demo });
+  const { path } = config.auth.store;
+  // Kept open: others register agents meanwhile, and their traces are to be shown by name.
+  const store = openSqliteStore({ path, clock: systemClock });
+  try {
+    const demo = await ensureDemo(store, path);
+    await run(io, { config, demo, agentNames: createAgentNames(store), stopRequested });
+  } finally {
+    await store.close();
+  }
+  io.stdout.write('# stopped\n');
+}
+
+type Run = {
+  readonly config: Config;
+  readonly demo: Demo;
+  readonly agentNames: AgentNames;
+  readonly stopRequested: Promise<string>;
+};
+
+async function run(io: Io, { config, demo, agentNames, stopRequested }: Run): Promise<void> {
+  const sink = createDevSink(io, { config, agentNames });
   const endpoint = `http://${host}:${await sink.start()}`;
   const own = config.downstream.endpoint === ownSink;
   const downstream = own ? { ...config.downstream, endpoint } : config.downstream;
-  const observability = createObservability({ level: config.telemetry.logs.level });
+  const observability = createObservability({
+    level: config.telemetry.logs.level,
+    destination: createDevLog((line) => io.stdout.write(line)),
+  });
   const gateway = createGateway({ config: { ...config, downstream }, observability });
   const listeners = gatewayListeners(config, await gateway.start());
   const arrivals = own ? 'here, a line for each trace' : config.downstream.endpoint;
@@ -50,7 +75,6 @@ export async function dev(io: Io, options: SettingsOptions): Promise<void> {
   await stopRequested;
   await gateway.stop();
   await sink.stop();
-  io.stdout.write('# stopped\n');
 }
 
 /**
@@ -70,26 +94,16 @@ function commandLine({ env, program }: Io, options: SettingsOptions): CommandLin
   return { command, given: givenSettings(options) };
 }
 
-async function prepare(config: Config): Promise<Demo> {
-  const { path } = config.auth.store;
-  const store = openSqliteStore({ path, clock: systemClock });
-  try {
-    return await ensureDemo(store, path);
-  } finally {
-    await store.close();
-  }
-}
-
-function createDevSink(io: Io, { config, demo }: { config: Config; demo: Demo }): Sink {
+function createDevSink(io: Io, { config, agentNames }: Pick<Run, 'config' | 'agentNames'>): Sink {
   return createSink({
     host,
     port: 0,
     attribute: config.routing.attribute,
-    onDelivery(delivery) {
-      const agentName = (id: string) => demo.agentNames.get(id);
-      for (const line of traceLines(delivery, { at: new Date(), agentName })) {
-        io.stdout.write(`# ${line}\n`);
-      }
+    async onDelivery(delivery) {
+      const names = await agentNames(delivery.traces.map(({ agentId }) => agentId));
+      const agentName = (id: string) => names.get(id);
+      const lines = traceLines(delivery, { at: new Date(), agentName, readable: harmless });
+      for (const line of lines) io.stdout.write(`# ${line}\n`);
     },
   });
 }

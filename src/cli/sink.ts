@@ -27,7 +27,8 @@ export type Sink = {
 export type SinkOptions = Endpoint & {
   /** The resource attribute that names the agent. */
   readonly attribute: string;
-  readonly onDelivery: (delivery: SinkDelivery) => void;
+  /** The delivery is answered once this is done. */
+  readonly onDelivery: (delivery: SinkDelivery) => void | Promise<void>;
   /** Of a body, on the wire and inflated; 64 MiB by default. */
   readonly bodyBytesMax?: number;
 };
@@ -54,7 +55,7 @@ export function createSink(options: SinkOptions): Sink {
         body,
         attribute: options.attribute,
       });
-      options.onDelivery(delivery);
+      await options.onDelivery(delivery);
       accept(response, delivery, traceIds);
     }
   });

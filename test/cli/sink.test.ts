@@ -230,6 +230,32 @@ describe('lines', () => {
     expect(line()[0]).toContain(supportBot);
   });
 
+  test.each([
+    ['without times', {}, '-'],
+    ['of no length', { start_time_unix_nano: 5, end_time_unix_nano: 5 }, '<1 ms'],
+    ['below a millisecond', { start_time_unix_nano: 0, end_time_unix_nano: 400_000 }, '<1 ms'],
+    ['without an end', { start_time_unix_nano: 5 }, '-'],
+  ])('show a trace %s honestly', async (_, times, shown) => {
+    const spans = [{ span_id: '1', name: 'Agent', ...times }];
+    await post({ path: '/public/traces', body: JSON.stringify({ spans }) });
+    const [line] = traceLines(deliveries[0] as SinkDelivery, { at, agentName: () => 'a' });
+    expect(line).toBe(`12:03:44  a  -  1 span  "Agent"  ${shown}`);
+  });
+
+  test('show OTLP spans without times as such', async () => {
+    const spans = [{ traceId, spanId: '1111111111111111', name: 'answer' }];
+    await post({ body: JSON.stringify({ resourceSpans: [{ scopeSpans: [{ spans }] }] }) });
+    const [line] = traceLines(deliveries[0] as SinkDelivery, { at, agentName: () => 'a' });
+    expect(line).toBe('12:03:44  a  -  1 span  "answer"  -');
+  });
+
+  test('keep both quotes of a long name', async () => {
+    const spans = [{ span_id: '1', name: 'x'.repeat(100) }];
+    await post({ path: '/public/traces', body: JSON.stringify({ spans }) });
+    const [line] = traceLines(deliveries[0] as SinkDelivery, { at, agentName: () => 'a' });
+    expect(line).toMatch(/ {2}"x{60}" {2}-$/);
+  });
+
   test('cannot be forged by a name in a trace', async () => {
     const name = 'x\n12:00:00  Sales bot\u001b[2J';
     await post({
@@ -241,6 +267,30 @@ describe('lines', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are the point
     expect(lines[0]).not.toMatch(/[\u0000-\u001f]/);
   });
+});
+
+test('a delivery is answered once it was seen, though seeing it takes a while', async () => {
+  const [reached, seen] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const slow = createSink({
+    host: '127.0.0.1',
+    port: 0,
+    attribute: 'mibo.platform_id',
+    async onDelivery() {
+      reached.resolve();
+      await seen.promise;
+    },
+  });
+  const slowPort = await slow.start();
+  const answers: string[] = [];
+  const answer = post({ body: json }, slowPort).then(() => answers.push('delivery'));
+  await reached.promise;
+  // Time enough for an answer that does not wait.
+  await post({ path: '/other', body: json }, slowPort);
+  answers.push('other');
+  seen.resolve();
+  await answer;
+  expect(answers).toEqual(['other', 'delivery']);
+  await slow.stop();
 });
 
 test('the command prints a line and keeps a record for each delivery', async () => {
@@ -272,15 +322,18 @@ test('the command prints a line and keeps a record for each delivery', async () 
   expect(kept).not.toContain(key);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   stop.resolve('SIGTERM');
-  expect((await ended).code).toBe(0);
+  const { code, stdout } = await ended;
+  expect({ code, last: stdout.split('\n').at(-2) }).toEqual({ code: 0, last: '# stopped' });
   desk.close();
 });
 
 test('the command names another port where its own is taken', async () => {
   const desk = createDesk();
-  const { code, stderr } = await desk.run(['sink', '--port', String(port)]);
+  const { code, stderr } = await desk.run([
+    ...['sink', '--port', String(port), '--file', join(desk.folder, 'kept lines')],
+  ]);
   expect(code).toBe(1);
-  expect(stderr).toMatch(/--port \d+\n/);
+  expect(stderr).toMatch(/^ {2}mibo-gateway sink --file '\S+ \S+' --port \d+\n/m);
   expect(stderr).toContain(`127.0.0.1:${port}: another process has that port`);
   desk.close();
 });
