@@ -20,6 +20,8 @@ export type DevProcess = {
   readonly folder: string;
   /** All of standard output so far. */
   stdout(): string;
+  /** The same of standard error. */
+  stderr(): string;
   /** The printed lines of one group, with those that hold for all. */
   lines(group: Group): string;
   /** Resolves once standard output holds the text. */
@@ -43,12 +45,13 @@ export async function startDev(options: DevOptions = {}): Promise<DevProcess> {
     cwd: folder,
     env: cleanEnvironment(),
   });
-  const ended = new Promise<number | null>((done) => child.on('exit', done));
+  const ended = new Promise<number | null>((done) => child.on('close', done));
   const output = watch(child, ended);
   await output.printed('# Traces arrive');
   return {
     folder,
     stdout: output.stdout,
+    stderr: output.stderr,
     printed: output.printed,
     lines: (group) => linesOf(output.stdout(), group),
     async stop(signal = 'SIGTERM') {
@@ -81,7 +84,7 @@ function watch(child: ChildProcess, ended: Promise<number | null>) {
       look();
       void ended.then((code) => fail(new Error(`ended with ${code}: ${stderr}${stdout}`)));
     });
-  return { stdout: () => stdout, printed };
+  return { stdout: () => stdout, stderr: () => stderr, printed };
 }
 
 function linesOf(stdout: string, group: Group): string {

@@ -54,6 +54,55 @@ describe('what is printed', () => {
   });
 });
 
+describe('while it runs', () => {
+  let dev: DevProcess;
+  beforeAll(async () => {
+    dev = await startDev();
+  });
+  afterAll(() => dev.stop());
+
+  test('a refusal is one comment, which says what to do', async () => {
+    expect((await send('mibo_no-such-key-in-this-store', 'x')).status).toBe(401);
+    await dev.printed('  refused  ');
+    const line = dev.stdout().trimEnd().split('\n').at(-1);
+    expect(line).toMatch(/^# \d\d:\d\d:\d\d {2}refused {2}invalid_api_key {2}http {2}[\w .,:/-]+$/);
+    expect(dev.stderr()).toBe('');
+  });
+
+  test('an agent that is added now is shown by its name', async () => {
+    const agent = crypto.randomUUID();
+    const cwd = { cwd: dev.folder };
+    await run(['projects', 'add', 'Acme'], cwd);
+    await run(['agents', 'add', agent, '--project', 'Acme', '--name', 'New bot'], cwd);
+    const key = await run(
+      ['keys', 'create', '--project', 'Acme', '--name', 'n', '--agent', agent],
+      {
+        cwd: dev.folder,
+      },
+    );
+    expect((await send(key.stdout.trim(), 'Agent')).ok).toBe(true);
+    expect(dev.stdout()).toContain('  New bot  -  1 span  "Agent"  -');
+    expect(dev.stdout()).not.toContain(agent);
+  });
+
+  test('no name in a trace means anything to a shell', async () => {
+    const { OTEL_EXPORTER_OTLP_HEADERS: header = '' } = paste(dev.lines(1));
+    const name = `evil "'\`id\` $(id) \\ !x; ${'$'}{HOME} ${'('.repeat(80)}`;
+    expect((await send(header.split('=')[1] ?? '', name)).ok).toBe(true);
+    const line = dev.stdout().trimEnd().split('\n').at(-1);
+    expect(line).toMatch(/^# [\w .,:/-]+"evil [\w .,:/-]*" {2}-$/);
+  });
+
+  function send(key: string, name: string): Promise<Response> {
+    const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } = paste(dev.lines(1));
+    return fetch(`${endpoint}/public/traces`, {
+      method: 'POST',
+      headers: { 'x-api-key': key, 'content-type': 'application/json' },
+      body: JSON.stringify({ spans: [{ span_id: 's-1', name }] }),
+    });
+  }
+});
+
 describe('the demo keys', () => {
   test('are the same after a restart, and stand in a file for their owner alone', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'mibo-dev-'));
@@ -89,6 +138,31 @@ describe('the demo keys', () => {
     rmSync(folder, { recursive: true });
   });
 
+  test('are revoked once their file is gone, and no others with them', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'mibo-dev-'));
+    const first = await startDev({ folder });
+    const old = keysOf(first);
+    const path = join(folder, 'data/dev/keys.env');
+    expect(readFileSync(path, 'utf8')).toMatch(/^# .*revoke/m);
+    await run(['keys', 'create', '--project', 'Demo', '--name', 'Mine'], { cwd: folder });
+    await run(['projects', 'add', 'Acme'], { cwd: folder });
+    await run(['keys', 'create', '--project', 'Acme', '--name', 'Demo: all agents'], {
+      cwd: folder,
+    });
+    await first.stop();
+    rmSync(path);
+    const second = await startDev({ folder });
+    expect(keysOf(second)).not.toEqual(expect.arrayContaining([old[0]]));
+    expect(keysOf(second)).not.toEqual(expect.arrayContaining([old[1]]));
+    const list = await run(['keys', 'list', '--json'], { cwd: folder });
+    const { items } = JSON.parse(list.stdout) as { items: { name: string }[] };
+    expect(items.map(({ name }) => name)).toEqual([
+      ...['Mine', 'Demo: all agents', 'Demo: Support bot', 'Demo: all agents'],
+    ]);
+    await second.stop();
+    rmSync(folder, { recursive: true });
+  });
+
   function keysOf(dev: DevProcess): string[] {
     return ([1, 3] as const).map((group) => {
       return keyPattern.exec(paste(dev.lines(group)).OTEL_EXPORTER_OTLP_HEADERS ?? '')?.[0] ?? '';
@@ -108,16 +182,27 @@ describe('a start that cannot be', () => {
     );
     const names = ['receivers.otlp.protocols.http.endpoint', 'telemetry.metrics.endpoint'];
     const sets = names.flatMap((name, index) => ['--set', `${name}=127.0.0.1:${ports[index]}`]);
+    const kept = [
+      ...['--set', 'telemetry.health.endpoint=127.0.0.1:0'],
+      ...['--set', 'downstream.headers.authorization=Bearer hidden'],
+    ];
     for (const command of ['dev', 'start']) {
-      const { code, stdout, stderr } = await run(
-        [command, '--set', 'telemetry.health.endpoint=127.0.0.1:0', ...sets],
-        { cwd: folder },
-      );
+      const { code, stdout, stderr } = await run([command, ...kept, ...sets], { cwd: folder });
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
       for (const [index, name] of names.entries()) {
         expect(stderr).toContain(`--set ${name}=127.0.0.1:`);
         expect(stderr).toContain(`127.0.0.1:${ports[index]}: another process has that port`);
       }
+      // The whole command, to be pasted: what was given and stays, then what moves the ports.
+      const [, whole = ''] = stderr.split('\n');
+      expect(whole).toMatch(
+        new RegExp(
+          `^ {2}(?:npx )?mibo-gateway ${command} --set telemetry.health.endpoint=127.0.0.1:0 ` +
+            "--set 'downstream.headers.authorization=<secret>' --set receivers",
+        ),
+      );
+      expect(stderr).not.toContain('hidden');
+      for (const name of names) expect(whole.split(`${name}=`)).toHaveLength(2);
     }
     expect(existsSync(join(folder, 'data'))).toBe(false);
     for (const server of servers) server.close();
@@ -136,6 +221,7 @@ describe('a start that cannot be', () => {
 test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)('%s ends it in order', async (signal) => {
   const dev = await startDev();
   expect(await dev.stop(signal)).toBe(0);
+  expect(dev.stdout()).toMatch(/\n# stopped\n$/);
 });
 
 test('a reader that goes away is no fault of the command', () => {
