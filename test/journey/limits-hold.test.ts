@@ -1,8 +1,7 @@
 /**
  * Nobody can make the gateway use more than its limits, by size, by compression, by slowness or by
- * number; and meanwhile a good client is served. The bound on memory that is asserted: 768 MiB,
- * which is `in_flight_mib` (256, the default), once more as much for what waits for the garbage
- * collector, and 256 MiB for the process itself.
+ * number; and meanwhile a good client is served. The bound on memory that is asserted: 512 MiB,
+ * which is `in_flight_mib` (256, the default) and as much again for the process itself.
  */
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
@@ -25,7 +24,7 @@ import { type Sink, startSink } from '../harness/sink.ts';
 const agent = '7b0f2c1e-5a44-4d0e-9b7e-3c1d2f4a5b6c';
 const mebibyte = 1024 * 1024;
 const limitBytes = 64 * mebibyte;
-const residentMibMax = 768;
+const residentMibMax = 512;
 const proto = 'application/x-protobuf';
 const tooLarge = { http: 413, grpc: 8, code: 'PAYLOAD_TOO_LARGE' };
 
