@@ -29,27 +29,30 @@ export type ErrorRow = {
   readonly code: string;
 };
 
+const { invalidArgument, deadlineExceeded, permissionDenied, resourceExhausted } = grpcStatus;
+const { unimplemented, unavailable, unauthenticated } = grpcStatus;
+
 export const errorTable = {
-  missing_api_key: { grpc: 16, http: 401, code: 'MISSING_API_KEY' },
-  invalid_api_key: { grpc: 16, http: 401, code: 'INVALID_API_KEY' },
-  platform_not_allowed: { grpc: 7, http: 403, code: 'PLATFORM_NOT_ALLOWED' },
-  platform_not_found: { grpc: 3, http: 400, code: 'PLATFORM_NOT_FOUND' },
-  malformed: { grpc: 3, http: 400, code: 'VALIDATION_ERROR' },
-  unsupported_media_type: { grpc: 3, http: 415, code: 'UNSUPPORTED_MEDIA_TYPE' },
-  unsupported_encoding: { grpc: 12, http: 415, code: 'UNSUPPORTED_ENCODING' },
-  payload_too_large: { grpc: 8, http: 413, code: 'PAYLOAD_TOO_LARGE' },
-  rate_limited: { grpc: 8, http: 429, code: 'RATE_LIMITED', retryAfterMs: 1000 },
-  overloaded: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 1000 },
-  queue_full: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
-  refused_downstream: { grpc: 3, http: 400, code: 'VALIDATION_ERROR' },
-  downstream_unavailable: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
-  shutting_down: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 1000 },
-  store_unavailable: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
-  internal: { grpc: 14, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
-  deadline_exceeded: { grpc: 4, http: 504, code: 'DEADLINE_EXCEEDED' },
-  not_found: { grpc: 12, http: 404, code: 'NOT_FOUND' },
-  method_not_allowed: { grpc: 12, http: 405, code: 'METHOD_NOT_ALLOWED' },
-  quota: { grpc: 7, http: 403, code: 'QUOTA_EXCEEDED' },
+  missing_api_key: { grpc: unauthenticated, http: 401, code: 'MISSING_API_KEY' },
+  invalid_api_key: { grpc: unauthenticated, http: 401, code: 'INVALID_API_KEY' },
+  platform_not_allowed: { grpc: permissionDenied, http: 403, code: 'PLATFORM_NOT_ALLOWED' },
+  platform_not_found: { grpc: invalidArgument, http: 400, code: 'PLATFORM_NOT_FOUND' },
+  malformed: { grpc: invalidArgument, http: 400, code: 'VALIDATION_ERROR' },
+  unsupported_media_type: { grpc: invalidArgument, http: 415, code: 'UNSUPPORTED_MEDIA_TYPE' },
+  unsupported_encoding: { grpc: unimplemented, http: 415, code: 'UNSUPPORTED_ENCODING' },
+  payload_too_large: { grpc: resourceExhausted, http: 413, code: 'PAYLOAD_TOO_LARGE' },
+  rate_limited: { grpc: resourceExhausted, http: 429, code: 'RATE_LIMITED', retryAfterMs: 1000 },
+  overloaded: { grpc: unavailable, http: 503, code: 'UNAVAILABLE', retryAfterMs: 1000 },
+  queue_full: { grpc: unavailable, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
+  refused_downstream: { grpc: invalidArgument, http: 400, code: 'VALIDATION_ERROR' },
+  downstream_unavailable: { grpc: unavailable, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
+  shutting_down: { grpc: unavailable, http: 503, code: 'UNAVAILABLE', retryAfterMs: 1000 },
+  store_unavailable: { grpc: unavailable, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
+  internal: { grpc: unavailable, http: 503, code: 'UNAVAILABLE', retryAfterMs: 2000 },
+  deadline_exceeded: { grpc: deadlineExceeded, http: 504, code: 'DEADLINE_EXCEEDED' },
+  not_found: { grpc: unimplemented, http: 404, code: 'NOT_FOUND' },
+  method_not_allowed: { grpc: unimplemented, http: 405, code: 'METHOD_NOT_ALLOWED' },
+  quota: { grpc: permissionDenied, http: 403, code: 'QUOTA_EXCEEDED' },
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorKind = keyof typeof errorTable;
