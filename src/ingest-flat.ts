@@ -25,11 +25,7 @@ export async function relayFlat(
       header: admitted.request.platformHeader,
       body: flat,
     });
-    if (target.warning !== undefined) {
-      const { protocol, peer } = admitted.request;
-      const sender = { protocol, peer, keyId: admitted.tenant.keyId };
-      refusals.overruled(1, target.warning, sender);
-    }
+    if (target.warning !== undefined) refusals.overruled(1, target.warning, admitted);
     const named = nameAgent(flat, target.agentId, options.attribute);
     const bytes = Buffer.from(JSON.stringify(named));
     const delivery: Delivery = {

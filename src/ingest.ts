@@ -112,7 +112,7 @@ async function acceptExport(
       admitted.request.deadlineAtMs,
     );
     const settled = settle(shares, outcomes, routed);
-    refusals.overruled(routed.conflicts, routed.warning, senderOf(admitted));
+    refusals.overruled(routed.conflicts, routed.warning, admitted);
     metrics.items('accepted', walked.items - settled.rejectedItems);
     metrics.items('rejected', routed.rejectedItems, routed.refusal?.kind);
     metrics.items('rejected', settled.rejectedItems - routed.rejectedItems, 'refused_downstream');
@@ -122,10 +122,6 @@ async function acceptExport(
     metrics.items('rejected', walked.items, error.kind);
     throw error;
   }
-}
-
-function senderOf({ request, tenant }: Admitted) {
-  return { protocol: request.protocol, peer: request.peer, keyId: tenant.keyId };
 }
 
 /** What every delivery of a request carries. */

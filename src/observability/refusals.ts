@@ -9,13 +9,16 @@ import type { Metrics } from './metrics.ts';
 
 type Sender = { readonly protocol: 'grpc' | 'http'; readonly peer: string };
 
+/** The part of an admitted request that is logged. */
+type AdmittedSender = { readonly request: Sender; readonly tenant: { readonly keyId: string } };
+
 export type Refusals = {
   record(error: GatewayError, sender: Sender): void;
   /**
    * `count` resources named another agent than their key's, and `warning` says where they went.
    * Exporters in Python and Java show that to nobody.
    */
-  overruled(count: number, warning: string, sender: Sender & { readonly keyId: string }): void;
+  overruled(count: number, warning: string, admitted: AdmittedSender): void;
 };
 
 const quietMs = 10_000;
@@ -60,7 +63,7 @@ export function createRefusals(log: Log, metrics: Metrics): Refusals {
       if (error.kind === 'internal') log.error(fields, 'request refused');
       else log.warn(fields, 'request refused');
     },
-    overruled(count, warning, { protocol, peer, keyId }) {
+    overruled(count, warning, { request: { protocol, peer }, tenant: { keyId } }) {
       if (count === 0) return;
       metrics.scopeConflicts(count);
       const entry = entryOf(`overruled ${keyId}`, performance.now());

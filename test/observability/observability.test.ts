@@ -63,7 +63,7 @@ describe('refused requests', () => {
 
   test('an overruled target is logged, since exporters show it to nobody', async () => {
     const { refusals, metrics, events } = observed();
-    const sender = { ...request, keyId: 'key-1' };
+    const sender = { request, tenant: { keyId: 'key-1' } };
     refusals.overruled(0, '', sender);
     expect(events()).toEqual([]);
     refusals.overruled(2, 'the spans went to the key’s agent', sender);
