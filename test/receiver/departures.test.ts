@@ -12,9 +12,9 @@ import {
   sendHttp,
 } from './clients.ts';
 import {
-  fullSuccess,
   gate,
   goodKey,
+  holding,
   mebibyte,
   type Setup,
   startReceiver,
@@ -54,22 +54,14 @@ describe('clients that go away', () => {
   );
 
   test('while their request is under way do not disturb it', async () => {
-    const { opened, open } = gate();
-    let reached = () => {};
-    const first = new Promise<void>((resolve) => {
-      reached = resolve;
-    });
+    const { settle, reached, open } = holding();
     const { httpPort, metrics, refusals } = await start({
-      settle: async () => {
-        reached();
-        await opened;
-        return fullSuccess;
-      },
+      settle,
     });
     const raw = await openRaw(httpPort);
     raw.socket.write(head(['Content-Length: 5']));
     raw.socket.write('hello');
-    await first;
+    await reached;
     raw.socket.resetAndDestroy();
     await raw.closed;
     // A round trip later the receiver has seen the reset, too.

@@ -7,6 +7,7 @@ import {
   fullSuccess,
   gate,
   goodKey,
+  holding,
   mebibyte,
   type Setup,
   startReceiver,
@@ -238,22 +239,14 @@ describe('room', () => {
   });
 
   test('a request waits for room, and gets it when another ends', async () => {
-    const { opened, open } = gate();
-    let reached = () => {};
-    const first = new Promise<void>((resolve) => {
-      reached = resolve;
-    });
+    const { settle, reached, open } = holding();
     const { httpPort, received } = await start({
       bytesMax: 1000,
       admissionWaitMs: 60_000,
-      settle: async () => {
-        reached();
-        await opened;
-        return fullSuccess;
-      },
+      settle,
     });
     const replies = [sendHttp(httpPort, { body: Buffer.alloc(800) })];
-    await first;
+    await reached;
     replies.push(sendHttp(httpPort, { body: Buffer.alloc(800) }));
     replies.push(sendHttp(httpPort, { chunks: [Buffer.alloc(800)] }));
     replies.push(sendHttp(httpPort, { body: Buffer.alloc(10) }));
@@ -263,22 +256,14 @@ describe('room', () => {
   });
 
   test('a request that waits in vain is overloaded, over both protocols', async () => {
-    const { opened, open } = gate();
-    let reached = () => {};
-    const first = new Promise<void>((resolve) => {
-      reached = resolve;
-    });
+    const { settle, reached, open } = holding();
     const { httpPort, grpcPort } = await start({
       bytesMax: 1000,
       admissionWaitMs: 50,
-      settle: async () => {
-        reached();
-        await opened;
-        return fullSuccess;
-      },
+      settle,
     });
     const held = sendHttp(httpPort, { body: Buffer.alloc(800) });
-    await first;
+    await reached;
     const http = await sendHttp(httpPort, { body: Buffer.alloc(800) });
     const chunked = await sendHttp(httpPort, { chunks: [Buffer.alloc(800)] });
     const grpc = await callGrpc(grpcPort, { pieces: [frame(Buffer.alloc(800))] });
@@ -289,22 +274,14 @@ describe('room', () => {
   });
 
   test('a client that goes away while it waits gets nothing and leaves nothing', async () => {
-    const { opened, open } = gate();
-    let reached = () => {};
-    const first = new Promise<void>((resolve) => {
-      reached = resolve;
-    });
+    const { settle, reached, open } = holding();
     const { httpPort, received } = await start({
       bytesMax: 1000,
       admissionWaitMs: 60_000,
-      settle: async () => {
-        reached();
-        await opened;
-        return fullSuccess;
-      },
+      settle,
     });
     const held = sendHttp(httpPort, { body: Buffer.alloc(800) });
-    await first;
+    await reached;
     const raw = await openRaw(httpPort);
     raw.socket.write(head(['Content-Length: 800']));
     raw.socket.write(Buffer.alloc(800));

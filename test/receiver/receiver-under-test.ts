@@ -144,6 +144,18 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
   return { opened: promise, open: resolve };
 }
 
+/** A `settle` that keeps requests until the test opens; `reached` resolves with the first one. */
+export function holding() {
+  const { opened, open } = gate();
+  const { promise: reached, resolve } = Promise.withResolvers<void>();
+  async function settle(): Promise<ExportResult> {
+    resolve();
+    await opened;
+    return fullSuccess;
+  }
+  return { settle, reached, open };
+}
+
 /** Turns of the event loop until it holds; the test's own timeout ends a wait in vain. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
