@@ -22,10 +22,10 @@ export function createDevLog(write: (line: string) => void): { write(line: strin
 function wordsOf(line: string): string[] {
   const parsed = parse(line);
   if (parsed === undefined) return [line.trim()];
-  const { level, msg, kind, protocol, hint, reason, suppressed, err } = parsed;
+  const { level, msg, kind, protocol, hint, reason, suppressed, err, cause } = parsed;
   const isRefusal = msg === 'request refused';
-  const words = isRefusal ? ['refused', kind, protocol, hint] : [level, msg, reason];
-  const fault = (err as LogLine | undefined)?.message;
+  const words = isRefusal ? ['refused', kind, protocol, hint] : [level, msg, reason, hint];
+  const fault = ((err ?? cause) as LogLine | undefined)?.message;
   const more = Number(suppressed) > 0 ? `and ${suppressed} more before` : '';
   return [...words, fault, more].filter((word) => typeof word === 'string');
 }

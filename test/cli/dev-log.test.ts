@@ -37,6 +37,15 @@ describe('a line of the log', () => {
     expect(lines[0]).toMatch(/ {2}warn {2}the downstream did not .* {2}connection refused\n$/);
   });
 
+  test('says where spans went whose agent was overruled, and what ails the key store', () => {
+    const { lines, refusals, log } = observed();
+    const admitted = { request: peer, tenant: { keyId: 'key-1' } };
+    refusals.overruled(1, 'the spans went to Support bot', admitted);
+    log.error({ cause: { message: 'the file of the store is gone' } }, 'the store is silent');
+    expect(lines[0]).toMatch(/ {2}another agent was named.* {2}the spans went to Support bot\n$/);
+    expect(lines[1]).toMatch(/ {2}the store is silent {2}the file of the store is gone\n$/);
+  });
+
   test('means nothing to a shell, whatever a sender wrote into it', () => {
     const { lines, refusals, log } = observed();
     const evil = `a'b"c\`id\`$(id) <x >y | z & ; {1..9} * ? [ab] ~ ! \\ # =ls\n\u001b[2J`;
