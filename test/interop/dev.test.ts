@@ -81,7 +81,7 @@ describe('while it runs', () => {
       },
     );
     expect((await send(key.stdout.trim(), 'Agent')).ok).toBe(true);
-    expect(dev.stdout()).toContain('  New bot  -  1 span  "Agent"  -');
+    await dev.printed('  New bot  -  1 span  "Agent"  -');
     expect(dev.stdout()).not.toContain(agent);
   });
 
@@ -89,6 +89,7 @@ describe('while it runs', () => {
     const { OTEL_EXPORTER_OTLP_HEADERS: header = '' } = paste(dev.lines(1));
     const name = `evil "'\`id\` $(id) \\ !x; ${'$'}{HOME} ${'('.repeat(80)}`;
     expect((await send(header.split('=')[1] ?? '', name)).ok).toBe(true);
+    await dev.printed('"evil ');
     const line = dev.stdout().trimEnd().split('\n').at(-1);
     expect(line).toMatch(/^# [\w .,:/-]+"evil [\w .,:/-]*" {2}-$/);
   });
