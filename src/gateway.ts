@@ -109,8 +109,10 @@ function buildAuth({ config, clock, observability }: Base): Auth {
       apiKeyHeader: header,
     });
   }
+  const keys = openSqliteStore({ path: store.path, clock });
   return createAuth({
-    store: openSqliteStore({ path: store.path, clock }),
+    lookup: keys.lookup,
+    store: keys,
     clock,
     observability,
     apiKeyHeader: header,

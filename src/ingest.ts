@@ -3,7 +3,7 @@
  *
  *   authenticate   the key, from the head alone: a refused client costs no body memory
  *   readBody       within the limits, inflated
- *   authenticate   again: a key revoked during a slow upload is not accepted
+ *   again          the same key once more: one revoked during a slow upload is not accepted
  *   walk           validate the bytes, find the resources, count the spans; nothing is decoded
  *   route          one verdict per resource: its agent, or why not
  *   split, stamp   one delivery per agent; the bytes as received where nothing has to change
@@ -76,10 +76,11 @@ async function admit<T>(
   request: IncomingRequest,
   accept: (admitted: Admitted, body: IncomingBody) => Promise<T>,
 ): Promise<T> {
-  const { keyId } = await auth.authenticate(request.credentials);
+  const authenticated = await auth.authenticate(request.credentials, request.peer);
+  const { keyId } = authenticated.tenant;
   try {
     const body = await request.readBody();
-    const tenant = await auth.authenticate(request.credentials);
+    const tenant = await authenticated.again();
     const result = await accept({ request, tenant }, body);
     auth.used(keyId);
     return result;

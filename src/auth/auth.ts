@@ -3,7 +3,7 @@
  *
  * Promise: a key that was revoked or has expired is not accepted by the next request; a store that
  * cannot answer is `store_unavailable`, never a refused key; no key is ever in an error or a log.
- * Invariant: only `lookup` of the store decides which keys exist, and how fresh its answer is.
+ * Invariant: only `lookup` decides which keys exist, and how fresh its answer is.
  * Does not route, and does not limit rates.
  */
 import type { Clock } from '../core/clock.ts';
@@ -14,7 +14,7 @@ import type { Observability } from '../observability/observability.ts';
 import { createKeyReader } from './credentials.ts';
 import { hashKey, hasWrongChecksum } from './key-format.ts';
 import { createLastUsed } from './last-used.ts';
-import type { Grant, Store } from './store.ts';
+import type { Grant, KeyLookup, Store } from './store.ts';
 import { loggedFault, storeFault } from './store-fault.ts';
 
 export { maskKey } from './key-format.ts';
@@ -28,6 +28,7 @@ export type {
   AuditEntry,
   CreatedKey,
   Grant,
+  KeyLookup,
   KeyRecord,
   Keys,
   NewKey,
@@ -40,12 +41,23 @@ export type {
 } from './store.ts';
 export { auditActions } from './store.ts';
 
+/** A key that was accepted. */
+export type Authenticated = {
+  readonly tenant: Tenant;
+  /**
+   * Checks the same key anew, without reading headers or hashing: it may have been revoked since.
+   * Fails as `authenticate` does.
+   */
+  again(): Tenant | Promise<Tenant>;
+};
+
 export type Auth = {
   /**
    * The tenant of the key. Throws or rejects with `GatewayError`: `missing_api_key`,
-   * `invalid_api_key`, `store_unavailable`. Synchronous where the store is.
+   * `invalid_api_key`, `store_unavailable`. Synchronous where the lookup is. `peer` is the address
+   * of the client.
    */
-  authenticate(credentials: Credentials): Tenant | Promise<Tenant>;
+  authenticate(credentials: Credentials, peer: string): Authenticated | Promise<Authenticated>;
   /** Notes an accepted use of the key, for its last-used date. */
   used(keyId: string): void;
   /** Writes the last-used dates and closes the store. */
@@ -53,7 +65,9 @@ export type Auth = {
 };
 
 export type AuthOptions = {
-  readonly store: Store;
+  /** Decides which keys exist: the store's own, or that of a cache in front of it. */
+  readonly lookup: KeyLookup;
+  readonly store: Pick<Store, 'recordUsage' | 'close'>;
   readonly clock: Clock;
   readonly observability: Observability;
   /** Lower-case name of the header with the key: `x-api-key`. */
@@ -64,7 +78,7 @@ export type AuthOptions = {
 const faultLogIntervalMs = 10_000;
 
 export function createAuth(options: AuthOptions): Auth {
-  const { store, clock, observability } = options;
+  const { lookup, store, clock, observability } = options;
   const readKey = createKeyReader({ apiKeyHeader: options.apiKeyHeader });
   const lastUsed = createLastUsed({ store, clock, log: observability.log });
   let faultLoggedAtMs = Number.NEGATIVE_INFINITY;
@@ -80,18 +94,9 @@ export function createAuth(options: AuthOptions): Auth {
     return error;
   }
 
-  function decide(grant: Grant | undefined, key: string): Tenant {
-    if (grant === undefined) throw unknownKey(key);
-    const { expiresAtMs, tenant } = grant;
-    if (expiresAtMs !== undefined && expiresAtMs <= clock.wallMs()) {
-      throw expiredKey(expiresAtMs, tenant.keyId);
-    }
-    return tenant;
-  }
-
-  function find(key: string): ReturnType<Store['lookup']> {
+  function find(hash: string): ReturnType<KeyLookup> {
     try {
-      const found = store.lookup(hashKey(key));
+      const found = lookup(hash);
       if (!(found instanceof Promise)) return found;
       return found.catch((thrown: unknown) => {
         throw fault(thrown);
@@ -101,13 +106,29 @@ export function createAuth(options: AuthOptions): Auth {
     }
   }
 
+  function accept(grant: Grant | undefined, key: string, hash: string): Authenticated {
+    if (grant === undefined) throw unknownKey(hasWrongChecksum(key));
+    return { tenant: unexpired(grant, clock), again: () => checkAgain(hash) };
+  }
+
+  function checkAgain(hash: string): Tenant | Promise<Tenant> {
+    const found = find(hash);
+    return found instanceof Promise ? found.then(stillKnown) : stillKnown(found);
+  }
+
+  function stillKnown(grant: Grant | undefined): Tenant {
+    if (grant === undefined) throw unknownKey(false);
+    return unexpired(grant, clock);
+  }
+
   return {
     authenticate(credentials) {
       const key = readKey(credentials);
-      const found = find(key);
+      const hash = hashKey(key);
+      const found = find(hash);
       return found instanceof Promise
-        ? found.then((grant) => decide(grant, key))
-        : decide(found, key);
+        ? found.then((grant) => accept(grant, key, hash))
+        : accept(found, key, hash);
     },
     used: lastUsed.note,
     async close() {
@@ -118,21 +139,22 @@ export function createAuth(options: AuthOptions): Auth {
 }
 
 /** One text for unknown and revoked keys. The checksum says nothing about what is stored. */
-function unknownKey(key: string): GatewayError {
+function unknownKey(wrongChecksum: boolean): GatewayError {
   return new GatewayError(
     'invalid_api_key',
-    hasWrongChecksum(key)
+    wrongChecksum
       ? 'copy the API key again, whole: it is not known, and its last characters do not fit'
       : 'use another API key: this one is not known here, or was revoked',
   );
 }
 
-/** Said only to who holds the key. */
-function expiredKey(expiresAtMs: number, keyId: string): GatewayError {
+function unexpired({ expiresAtMs, tenant }: Grant, clock: Clock): Tenant {
+  if (expiresAtMs === undefined || expiresAtMs > clock.wallMs()) return tenant;
+  // Said only to who holds the key.
   const error = new GatewayError(
     'invalid_api_key',
     `make a new API key: this one expired at ${new Date(expiresAtMs).toISOString()}`,
   );
-  error.keyId = keyId;
-  return error;
+  error.keyId = tenant.keyId;
+  throw error;
 }

@@ -3,7 +3,7 @@
  * key can look like is refused, with the same hints.
  */
 import type { Tenant } from '../core/tenant.ts';
-import type { Auth } from './auth.ts';
+import type { Auth, Authenticated } from './auth.ts';
 import { createKeyReader } from './credentials.ts';
 
 export type PassthroughAuthOptions = {
@@ -23,13 +23,18 @@ export function createPassthroughAuth(options: PassthroughAuthOptions): Auth {
     scope: agentId === '' ? 'next_hop' : 'agents',
     agents: new Map(agentId === '' ? [] : [[agentId, '']]),
   };
-  const own: Tenant = { ...known, forwardKey: options.apiKey };
+  const own = accepted({ ...known, forwardKey: options.apiKey });
   const readKey = createKeyReader({ apiKeyHeader: options.apiKeyHeader, anyShape: true });
   return {
     authenticate: (credentials) =>
-      options.apiKey === '' ? { ...known, forwardKey: readKey(credentials) } : own,
+      options.apiKey === '' ? accepted({ ...known, forwardKey: readKey(credentials) }) : own,
     // The next hop keeps the last-used date.
     used: () => undefined,
     close: () => Promise.resolve(),
   };
+}
+
+/** Only the next hop can tell whether a key still holds. */
+function accepted(tenant: Tenant): Authenticated {
+  return { tenant, again: () => tenant };
 }

@@ -157,6 +157,16 @@ export type Keys = {
 /** A key that exists and is not revoked; whether it has expired is for the caller to check. */
 export type Grant = { readonly tenant: Tenant; readonly expiresAtMs: number | undefined };
 
+/**
+ * The key with this SHA-256 (lower-case hex), or undefined. At once where it can be. Never
+ * undefined because the store is in trouble: that throws, or rejects with, `store_unavailable`.
+ * `suspect`: the client has guessed before; where reads are scarce, others go first.
+ */
+export type KeyLookup = (
+  hash: string,
+  options?: { readonly suspect?: boolean },
+) => Grant | undefined | Promise<Grant | undefined>;
+
 export type Store = {
   readonly projects: Projects;
   readonly agents: Agents;
@@ -167,11 +177,7 @@ export type Store = {
       query?: PageRequest & { readonly projectId?: string; readonly subjectId?: string },
     ): Promise<Page<AuditEntry>>;
   };
-  /**
-   * The key with this SHA-256 (lower-case hex), or undefined. At once where it can be. Never
-   * undefined because the store is in trouble: that throws, or rejects with, `store_unavailable`.
-   */
-  lookup(hash: string): Grant | undefined | Promise<Grant | undefined>;
+  readonly lookup: KeyLookup;
   /** Key id → last use; only ever moves forward. Unknown ids are ignored. Makes no version. */
   recordUsage(lastUsedAtMs: ReadonlyMap<string, number>): Promise<void>;
   /** May be called twice. */

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Auth, createAuth, openSqliteStore, type Store } from '../../src/auth/auth.ts';
 import { generateKey } from '../../src/auth/key-format.ts';
 import type { GatewayError } from '../../src/core/errors.ts';
+import type { Tenant } from '../../src/core/tenant.ts';
 import { createObservability } from '../../src/observability/observability.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
 
@@ -16,12 +17,18 @@ let auth: Auth;
 let logged: string[];
 let projectId: string;
 
-function authOn(kept: Store): Auth {
+function authOn(kept: Pick<Store, 'lookup' | 'recordUsage' | 'close'>): Auth {
   const observability = createObservability({
     level: 'info',
     destination: { write: (line) => logged.push(line) },
   });
-  return createAuth({ store: kept, clock, observability, apiKeyHeader: 'x-api-key' });
+  return createAuth({
+    lookup: kept.lookup,
+    store: kept,
+    clock,
+    observability,
+    apiKeyHeader: 'x-api-key',
+  });
 }
 
 beforeEach(async () => {
@@ -46,7 +53,16 @@ const create = (expiresAtMs?: number) =>
     ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
   });
 
-const send = (key: string, on = auth) => on.authenticate({ apiKey: [key], authorization: [] });
+const peer = '192.0.2.1';
+
+const authenticate = (key: string, on = auth) =>
+  on.authenticate({ apiKey: [key], authorization: [] }, peer);
+
+/** The tenant, at once where the lookup is. */
+function send(key: string, on = auth): Tenant | Promise<Tenant> {
+  const found = authenticate(key, on);
+  return found instanceof Promise ? found.then(({ tenant }) => tenant) : found.tenant;
+}
 
 async function refusal(key: string, on = auth): Promise<GatewayError> {
   try {
@@ -61,7 +77,8 @@ describe('a request', () => {
   test('with a key gets its tenant, without waiting', async () => {
     const { key, record } = await create();
     expect(send(key)).toMatchObject({ projectId, keyId: record.id, keyName: 'k' });
-    expect(auth.authenticate({ apiKey: [], authorization: [`Bearer ${key}`] })).toBe(send(key));
+    const bearer = { apiKey: [], authorization: [`Bearer ${key}`] };
+    expect(auth.authenticate(bearer, peer)).toMatchObject({ tenant: send(key) });
   });
 
   test('with an unknown and with a revoked key gets the same answer', async () => {
@@ -113,6 +130,32 @@ describe('a request', () => {
         key.slice(5, 15),
       );
     }
+  });
+});
+
+describe('the second check of a request', () => {
+  test('takes the key as it is by then: revoked, expired, or scoped anew', async () => {
+    const { key, record } = await create(clock.wallMs() + 1_000);
+    const agent = 'a1b2c3d4-0000-4000-8000-000000000001';
+    await store.agents.add({ projectId, id: agent, name: 'a', by });
+    const { again } = await authenticate(key);
+    expect(again()).toBe(send(key));
+    await store.keys.setScope(record.id, { agents: [agent], by });
+    expect(again()).toMatchObject({ scope: 'agents', agents: new Map([[agent, 'a']]) });
+    clock.advance(1_000);
+    expect(again).toThrow(/expired/);
+    await store.keys.revoke(record.id, { by });
+    expect(again).toThrow(/revoked \[INVALID_API_KEY\]/);
+  });
+
+  test('waits for a store that answers later, and tells its faults apart', async () => {
+    const { key, record } = await create();
+    let lookup: Store['lookup'] = async (hash) => store.lookup(hash);
+    const slow = authOn({ ...store, lookup: (hash) => lookup(hash) });
+    const { again } = await authenticate(key, slow);
+    expect(await again()).toMatchObject({ keyId: record.id });
+    lookup = () => Promise.reject(new Error('connection reset'));
+    await expect(again()).rejects.toMatchObject({ kind: 'store_unavailable' });
   });
 });
 

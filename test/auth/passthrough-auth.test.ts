@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { createPassthroughAuth } from '../../src/auth/auth.ts';
+import { type Auth, type Authenticated, createPassthroughAuth } from '../../src/auth/auth.ts';
+import type { Tenant } from '../../src/core/tenant.ts';
 
 const agent = 'A1B2C3D4-0000-4000-8000-000000000001';
 const key = 'mibo_0123456789abcdef';
@@ -8,9 +9,16 @@ function sidecar(apiKey: string, platformId: string) {
   return createPassthroughAuth({ apiKey, platformId, apiKeyHeader: 'x-api-key' });
 }
 
+/** The tenant of a request, the same at the second check. */
+function tenantFor(auth: Auth, apiKey: readonly string[]): Tenant {
+  const { tenant, again } = auth.authenticate({ apiKey, authorization: [] }, '') as Authenticated;
+  expect(again()).toBe(tenant);
+  return tenant;
+}
+
 test('a sidecar with a key and an agent needs nothing from the program beside it', async () => {
   const auth = sidecar(key, agent);
-  expect(auth.authenticate({ apiKey: [], authorization: [] })).toEqual({
+  expect(tenantFor(auth, [])).toEqual({
     projectId: '',
     keyId: 'passthrough',
     keyName: 'passthrough',
@@ -23,17 +31,15 @@ test('a sidecar with a key and an agent needs nothing from the program beside it
 });
 
 test('without an agent the next hop decides', () => {
-  const tenant = sidecar(key, '').authenticate({ apiKey: [], authorization: [] });
+  const tenant = tenantFor(sidecar(key, ''), []);
   expect(tenant).toMatchObject({ scope: 'next_hop', agents: new Map() });
 });
 
 test("without a key the client's own is required and forwarded, whatever its shape", () => {
   const auth = sidecar('', '');
   for (const sent of [key, 'a-key-of-the-next-hop']) {
-    expect(auth.authenticate({ apiKey: [sent], authorization: [] })).toMatchObject({
-      forwardKey: sent,
-    });
+    expect(tenantFor(auth, [sent])).toMatchObject({ forwardKey: sent });
   }
-  expect(() => auth.authenticate({ apiKey: [], authorization: [] })).toThrow(/MISSING_API_KEY/);
-  expect(() => auth.authenticate({ apiKey: [`"${key}"`], authorization: [] })).toThrow(/quotes/);
+  expect(() => tenantFor(auth, [])).toThrow(/MISSING_API_KEY/);
+  expect(() => tenantFor(auth, [`"${key}"`])).toThrow(/quotes/);
 });
