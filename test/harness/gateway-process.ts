@@ -14,6 +14,8 @@ export type Ports = {
   readonly http: number;
   readonly health: number;
   readonly metrics: number;
+  /** Undefined where `admin.endpoint` is empty. */
+  readonly admin: number | undefined;
 };
 
 export type GatewayProcess = {
@@ -37,6 +39,11 @@ export type Workspace = {
   command(args: readonly string[], stdin?: string): Promise<Ran>;
   /** `sets` are `a.b=c`, over the configuration. */
   start(...sets: readonly string[]): Promise<GatewayProcess>;
+  /** The same, with these variables in its environment. */
+  startWith(
+    environment: Readonly<Record<string, string>>,
+    ...sets: readonly string[]
+  ): Promise<GatewayProcess>;
   /** With the product's own sidecar configuration, on free ports. */
   startSidecar(environment: Readonly<Record<string, string>>): Promise<GatewayProcess>;
   /** Ends what still runs, without asking. */
@@ -70,6 +77,7 @@ export function createWorkspace(settings: { downstream: string }): Workspace {
         ...(stdin === undefined ? {} : { stdin }),
       }),
     start: (...sets) => start({ config, sets, environment: {} }),
+    startWith: (environment, ...sets) => start({ config, sets, environment }),
     startSidecar: (environment) => start({ config: sidecar, sets: freePorts, environment }),
     stopAll,
     async close() {
@@ -158,16 +166,18 @@ function collectOutput(child: ChildProcess) {
   };
 }
 
-/** From the `listening` lines of the log; undefined until all four are there. */
+/** From the `listening` lines of the log; undefined until the `ready` that follows them. */
 function readPorts(text: string): Ports | undefined {
   const ports: Record<string, number> = {};
+  let ready = false;
   for (const line of text.split('\n').slice(0, -1)) {
+    ready ||= line.includes('"msg":"ready"');
     if (!line.includes('"listening"')) continue;
     const event = JSON.parse(line) as { listener: string; port: number };
     ports[event.listener] = event.port;
   }
-  const { otlp_grpc: grpc, otlp_http: http, health, metrics } = ports;
-  if (grpc && http && health && metrics) return { grpc, http, health, metrics };
+  const { otlp_grpc: grpc, otlp_http: http, health, metrics, admin } = ports;
+  if (ready && grpc && http && health && metrics) return { grpc, http, health, metrics, admin };
   return undefined;
 }
 

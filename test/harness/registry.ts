@@ -22,7 +22,7 @@ export type KeyWanted = {
   readonly existing?: string;
 };
 
-export function registryOf(workspace: Workspace): Registry {
+export function registryOf(workspace: Pick<Workspace, 'command'>): Registry {
   const done = async (args: readonly string[], stdin?: string): Promise<Ran> => {
     const ran = await workspace.command(args, stdin);
     expect(ran.code, `${args.join(' ')}\n${ran.stderr}`).toBe(0);
