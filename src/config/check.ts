@@ -1,4 +1,5 @@
 /** What must hold between settings that are each right by themselves. */
+import { authFits } from './check-auth.ts';
 import { formatDuration, formatEndpoint } from './notation.ts';
 import type { ConfigProblem } from './problems.ts';
 import type { Config } from './schema.ts';
@@ -12,6 +13,7 @@ export function checkTogether(config: Config): readonly JointProblem[] {
     ...sizesFit(config),
     ...timesFit(config),
     ...namesApart(config),
+    ...authFits(config),
   ];
 }
 

@@ -11,6 +11,7 @@
  */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { storeUrlIsUsed } from './check-auth.ts';
 import { substitute } from './environment.ts';
 import { type Layer, readLayer, setLayer } from './layers.ts';
 import { presetTree, variableBehind } from './presets.ts';
@@ -44,9 +45,10 @@ export function loadConfig(options: LoadOptions): Config {
   ].filter((layer) => layer !== undefined);
   const merged = layers.map(({ tree }) => tree).reduce(merge, presetTree);
   const substituted = substitute(merged, { env, report, open: isOpen });
-  const reported = new Set(problems.map(({ path }) => path));
   const { config, problems: invalid } = validate(substituted);
-  problems.push(...invalid.filter(({ path }) => !reported.has(path)));
+  for (const problem of [...invalid, ...storeUrlIsUsed(config, merged)]) {
+    if (!problems.some(({ path }) => path === problem.path)) problems.push(problem);
+  }
   if (problems.length === 0) return config;
   throw new ConfigError(problems.map((problem) => withPlace(problem, layers)));
 }

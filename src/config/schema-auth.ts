@@ -2,7 +2,7 @@
 import { fromEnv } from './environment.ts';
 import { choice, duration, whole } from './kinds.ts';
 import { section } from './setting.ts';
-import { filePath, headerName, maskUrl, maskWhole, text } from './text-kinds.ts';
+import { filePath, headerName, maskUrl, maskWhole, networkList, text } from './text-kinds.ts';
 
 /** Headers that mean something else on the same request. */
 const reserved = [
@@ -35,6 +35,11 @@ const passthrough = section('For mode passthrough: what goes out with every deli
       lowerCase: true,
     },
   ),
+  on_client_key: choice({
+    about: 'Where api_key is set and a client brings a key too: use_own, or use_client.',
+    preset: 'use_own',
+    values: ['use_own', 'use_client'],
+  }),
 });
 
 const store = section('Where keys, projects and agents are kept.', {
@@ -48,28 +53,36 @@ const store = section('Where keys, projects and agents are kept.', {
     preset: './data/keys.db',
   }),
   url: text(
-    { about: 'For postgres: the URL of the database.', preset: '' },
+    {
+      about: 'For postgres: the URL of the database; sqlite does not look at it.',
+      preset: fromEnv('DATABASE_URL'),
+    },
     { expected: 'a URL, or empty', mask: maskUrl },
   ),
 });
 
-const cache = section('How long answers of the store are remembered.', {
+const cache = section('For postgres: what is remembered of it; sqlite needs no cache.', {
   max_keys: whole({
-    about: 'The number of keys remembered.',
+    about: 'The number of known keys in memory.',
     preset: 100_000,
     min: 1,
     max: 10_000_000,
   }),
-  ttl: duration({ about: 'For known keys.', preset: '5m', min: '1s', max: '24h' }),
-  negative_ttl: duration({ about: 'For unknown keys.', preset: '30s', min: '0s', max: '1h' }),
+  ttl: duration({ about: 'How long for known keys.', preset: '5m', min: '1s', max: '24h' }),
+  negative_ttl: duration({
+    about: 'How long for unknown keys.',
+    preset: '30s',
+    min: '0s',
+    max: '1h',
+  }),
   lease: duration({
-    about: 'A revoked key is refused everywhere within this.',
+    about: 'A revoked key is refused everywhere within this; so long a revocation takes.',
     preset: '1s',
     min: '500ms',
     max: '1m',
   }),
   stale_if_error: duration({
-    about: 'How long known keys still work while the store is down.',
+    about: 'How long known keys, even revoked ones, still work while the store is down.',
     preset: '0s',
     min: '0s',
     max: '5m',
@@ -89,9 +102,12 @@ export const auth = section('Who may send.', {
   }),
   passthrough,
   store,
-  redis: section('A cache that many gateways share.', {
+  redis: section('A cache that gateways share, for store postgres and for limits.per_key.', {
     url: text(
-      { about: 'The URL of Redis; empty for none.', preset: '' },
+      {
+        about: 'redis://, rediss://, a list of them (Cluster) or redis+sentinel://; empty: none.',
+        preset: fromEnv('REDIS_URL'),
+      },
       { expected: 'a URL, or empty', mask: maskUrl },
     ),
     key_prefix: text({ about: 'What the names in Redis begin with.', preset: 'mibo:' }),
@@ -138,15 +154,19 @@ export const limits = section('How much is taken at once.', {
     min: '100ms',
     max: '60s',
   }),
-  per_key: section('For each key; 0 for no limit.', {
+  per_key: section('For each key, all gateways on one Redis together; 0 for no limit.', {
     requests_per_second: rate('Requests.'),
     spans_per_second: rate('Spans.'),
-    bytes_per_second: rate('Bytes of bodies.'),
+    bytes_per_second: rate('Bytes of bodies, inflated.'),
   }),
   unknown_key_failures_per_minute_per_ip: whole({
     about: 'Wrong keys from one address before it is refused; 0 for no limit.',
-    preset: 0,
+    preset: 60,
     min: 0,
     max: 1_000_000,
+  }),
+  trusted_proxies: networkList({
+    about: 'Addresses or networks whose X-Forwarded-For names the client.',
+    preset: [],
   }),
 });

@@ -108,9 +108,19 @@ export const downstream = section('The service that deliveries go to.', {
   }),
 });
 
-export const admin = section('The web console and the admin API.', {
-  endpoint: endpointOrOff({ about: 'Where they listen; empty for none.', preset: '' }),
-  token: text({ about: 'The token that they ask for.', preset: '' }, { mask: maskWhole }),
+export const admin = section('The admin API.', {
+  endpoint: endpointOrOff({
+    about: 'Where it listens; empty for none.',
+    preset: '127.0.0.1:8080',
+  }),
+  token: text(
+    {
+      about: 'What it asks for, as Authorization: Bearer; must be set for more than loopback.',
+      preset: fromEnv('MIBO_ADMIN_TOKEN'),
+    },
+    // RFC 6750 §2.1: what may follow "Bearer".
+    { pattern: /^[\w.~+/-]*=*$/, expected: 'letters, digits and -._~+/ only', mask: maskWhole },
+  ),
 });
 
 export const telemetry = section('What the gateway says about itself.', {

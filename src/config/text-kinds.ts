@@ -1,4 +1,5 @@
 /** Settings that are text: names, paths, URLs, headers, secrets. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { hidden, maskUser } from './problems.ts';
 import { asText, asYaml, type Setting, setting, type Words } from './setting.ts';
@@ -41,6 +42,21 @@ export function textList(words: Words) {
     valid: z.array(z.string().min(1)),
     expected: 'a list of texts such as ["a", "b"]',
   });
+}
+
+/** IP addresses, or networks such as 10.0.0.0/8. */
+export function networkList(words: Words) {
+  return setting(words, {
+    read: asYaml,
+    valid: z.array(z.string().refine(isNetwork)),
+    expected: 'a list of IP addresses or networks such as ["10.0.0.0/8", "fd00::/8"]',
+  });
+}
+
+function isNetwork(written: string): boolean {
+  const [, address = '', prefix] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(written) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(prefix ?? 0) <= (family === 4 ? 32 : 128);
 }
 
 export const maskWhole = (written: unknown) => (written === '' ? '' : hidden);

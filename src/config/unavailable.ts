@@ -18,7 +18,6 @@ export type Unavailable = {
 };
 
 const proxyTls = 'leave it out; let a load balancer or reverse proxy in front end TLS';
-const noAdmin = 'leave it empty; use the keys, projects and agents commands';
 
 export const unavailable: readonly Unavailable[] = [
   { path: 'receivers.otlp.protocols.grpc.tls', instead: proxyTls },
@@ -33,15 +32,6 @@ export const unavailable: readonly Unavailable[] = [
     instead: 'set reject; send metrics to a Collector',
   },
   { path: 'signals.logs', values: ['forward'], instead: 'set reject; send logs to a Collector' },
-  { path: 'auth.store.kind', values: ['postgres'], instead: 'set sqlite, for one gateway' },
-  { path: 'auth.store.url', instead: 'leave it empty; set auth.store.path' },
-  { path: 'auth.redis', instead: 'leave it out; a single gateway needs no Redis' },
-  { path: 'auth.cache', instead: 'leave it out; the embedded store needs no cache' },
-  { path: 'limits.per_key', instead: 'leave it at 0; limits.in_flight_mib bounds all clients' },
-  {
-    path: 'limits.unknown_key_failures_per_minute_per_ip',
-    instead: 'leave it at 0; limit addresses in a proxy in front',
-  },
   {
     path: 'delivery.mode',
     values: ['durable'],
@@ -53,8 +43,6 @@ export const unavailable: readonly Unavailable[] = [
     path: 'downstream.tls',
     instead: 'leave it out; an https endpoint trusts the usual authorities',
   },
-  { path: 'admin.endpoint', instead: noAdmin },
-  { path: 'admin.token', instead: noAdmin },
   { path: 'telemetry.traces', instead: 'leave it empty; see telemetry.metrics and telemetry.logs' },
 ];
 

@@ -18,7 +18,13 @@ describe('config/gateway.yaml', () => {
   test('holds every setting, and loads as exactly the defaults', () => {
     const tree: unknown = parse(readFileSync(`${root}config/gateway.yaml`, 'utf8'));
     for (const { path } of entries) expect(tree).toHaveProperty([...path]);
-    const env = { MIBO_API_KEY: 'k', MIBO_DOWNSTREAM_ENDPOINT: 'http://h' };
+    const env = {
+      MIBO_API_KEY: 'k',
+      MIBO_ADMIN_TOKEN: 't',
+      MIBO_DOWNSTREAM_ENDPOINT: 'http://h',
+      DATABASE_URL: 'postgres://h/d',
+      REDIS_URL: 'redis://h',
+    };
     expect(load('config/gateway.yaml', {})).toEqual(defaultConfig({}));
     expect(load('config/gateway.yaml', env)).toEqual(defaultConfig(env));
   });
@@ -48,6 +54,7 @@ describe('config/sidecar.yaml', () => {
     const hosts = [grpc, http, config.telemetry.metrics].map((each) => each.endpoint.host);
     expect(new Set(hosts)).toEqual(new Set(['127.0.0.1']));
     expect(config.telemetry.health.endpoint).toEqual({ host: '0.0.0.0', port: 13_133 });
+    expect(config.admin.endpoint).toBeNull();
   });
 
   test('works with the application’s own key', () => {

@@ -13,7 +13,7 @@ describe('defaults', () => {
     expect(config.limits).toMatchObject({ in_flight_mib: 256, request_deadline: 9_000 });
     expect(config.delivery.mode).toBe('sync');
     expect(config.downstream.endpoint).toBe('http://127.0.0.1:4319');
-    expect(config.admin.endpoint).toBeNull();
+    expect(config.admin.endpoint).toEqual({ host: '127.0.0.1', port: 8080 });
   });
 
   test('the variables that defaults name are honoured without a file', () => {

@@ -1,0 +1,83 @@
+/** What must hold between the settings of keys, their store, its caches and the admin API. */
+import type { JointProblem } from './check.ts';
+import { formatEndpoint } from './notation.ts';
+import { presetTree } from './presets.ts';
+import type { ConfigProblem } from './problems.ts';
+import type { Config } from './schema.ts';
+import { maskUrl } from './text-kinds.ts';
+import { valueAt } from './tree.ts';
+
+export function authFits(config: Config): JointProblem[] {
+  return [...storeUrlFits(config), ...redisUrlFits(config), ...adminIsGuarded(config)];
+}
+
+/** Looked at where it is used only: another program's DATABASE_URL may be anything. */
+function storeUrlFits({ auth }: Config): JointProblem[] {
+  const { kind, url } = auth.store;
+  if (auth.mode !== 'keys' || kind !== 'postgres') return [];
+  const path = 'auth.store.url';
+  const expected = 'the URL of a database, such as postgres://user:password@host:5432/name';
+  if (url === '') {
+    const hint = 'set it, or the environment variable DATABASE_URL';
+    return [{ path, against: 'auth.store.kind', value: '', expected, hint }];
+  }
+  if (isStoreUrl(url)) return [];
+  return [{ path, against: 'auth.store.kind', value: maskUrl(url), expected }];
+}
+
+/**
+ * Somebody who writes a URL means PostgreSQL: a file in its place would hold their keys where no
+ * other gateway sees them. The default's own reference to the environment is no such wish.
+ */
+export function storeUrlIsUsed({ auth }: Config, written: unknown): ConfigProblem[] {
+  const { kind, url } = auth.store;
+  if (auth.mode !== 'keys' || kind === 'postgres' || url === '') return [];
+  const urlPath = ['auth', 'store', 'url'];
+  if (valueAt(written, urlPath) === valueAt(presetTree, urlPath)) return [];
+  const hint = 'set auth.store.kind to postgres, or leave auth.store.url out';
+  const expected = 'postgres, since auth.store.url is set';
+  return [{ path: 'auth.store.kind', value: kind, expected, hint }];
+}
+
+function isStoreUrl(url: string): boolean {
+  return /^postgres(?:ql)?:\/\/\S+$/.test(url) && URL.canParse(url);
+}
+
+const redisServers = /^rediss?:\/\/[^\s,]+(?:,rediss?:\/\/[^\s,]+)*$/;
+const redisSentinels = /^redis\+sentinel:\/\/[^\s/]+\/[^\s/]+(?:\/\d+)?$/;
+
+function redisUrlFits(config: Config): JointProblem[] {
+  const { url } = config.auth.redis;
+  if (!usesRedis(config) || redisServers.test(url) || redisSentinels.test(url)) return [];
+  return [
+    {
+      path: 'auth.redis.url',
+      value: maskUrl(url),
+      expected: 'redis://host:6379, several with commas between, or empty for none',
+      hint: 'Sentinel: redis+sentinel://host:26379/<name of the master>; with TLS: rediss://',
+    },
+  ];
+}
+
+/** Whether Redis has anything to do: SQLite needs no cache before it. */
+function usesRedis({ auth, limits }: Config): boolean {
+  if (auth.mode !== 'keys' || auth.redis.url === '') return false;
+  return auth.store.kind === 'postgres' || Object.values(limits.per_key).some((rate) => rate > 0);
+}
+
+const loopback = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/i;
+
+/** Whoever reaches the API can make keys. */
+function adminIsGuarded({ admin }: Config): JointProblem[] {
+  const { endpoint, token } = admin;
+  if (endpoint === null || token !== '' || loopback.test(endpoint.host)) return [];
+  return [
+    {
+      path: 'admin.token',
+      against: 'admin.endpoint',
+      value: '',
+      expected: `a token, since admin.endpoint (${formatEndpoint(endpoint)}) is open to others`,
+      hint: 'set the environment variable MIBO_ADMIN_TOKEN, or admin.endpoint to 127.0.0.1:8080',
+    },
+  ];
+}
