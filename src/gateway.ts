@@ -106,6 +106,7 @@ function buildAuth({ config, clock, observability }: Base): Auth {
     return createPassthroughAuth({
       apiKey: passthrough.api_key,
       platformId: passthrough.platform_id,
+      onClientKey: passthrough.on_client_key,
       apiKeyHeader: header,
     });
   }

@@ -2,6 +2,8 @@
  * A sidecar's door: no store. The key goes on to the next hop, which checks it; here only what no
  * key can look like is refused, with the same hints.
  */
+import { GatewayError } from '../core/errors.ts';
+import type { Credentials } from '../core/incoming.ts';
 import type { Tenant } from '../core/tenant.ts';
 import type { Auth, Authenticated } from './auth.ts';
 import { createKeyReader } from './credentials.ts';
@@ -11,6 +13,8 @@ export type PassthroughAuthOptions = {
   readonly apiKey: string;
   /** The one agent to send to; '' leaves it to the next hop. */
   readonly platformId: string;
+  /** Whose key goes out where `apiKey` is set and the client brings one too. */
+  readonly onClientKey: 'use_own' | 'use_client';
   readonly apiKeyHeader: string;
 };
 
@@ -25,9 +29,22 @@ export function createPassthroughAuth(options: PassthroughAuthOptions): Auth {
   };
   const own = accepted({ ...known, forwardKey: options.apiKey });
   const readKey = createKeyReader({ apiKeyHeader: options.apiKeyHeader, anyShape: true });
+  const hasOwn = options.apiKey !== '';
+
+  function authenticate(credentials: Credentials): Authenticated {
+    if (hasOwn && options.onClientKey === 'use_own') return own;
+    try {
+      return accepted({ ...known, forwardKey: readKey(credentials) });
+    } catch (thrown) {
+      // A key with a mistake in it is told: whoever sends one means it.
+      const isMissing = thrown instanceof GatewayError && thrown.kind === 'missing_api_key';
+      if (hasOwn && isMissing) return own;
+      throw thrown;
+    }
+  }
+
   return {
-    authenticate: (credentials) =>
-      options.apiKey === '' ? accepted({ ...known, forwardKey: readKey(credentials) }) : own,
+    authenticate,
     // The next hop keeps the last-used date.
     used: () => undefined,
     close: () => Promise.resolve(),

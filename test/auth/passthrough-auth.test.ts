@@ -5,8 +5,10 @@ import type { Tenant } from '../../src/core/tenant.ts';
 const agent = 'A1B2C3D4-0000-4000-8000-000000000001';
 const key = 'mibo_0123456789abcdef';
 
-function sidecar(apiKey: string, platformId: string) {
-  return createPassthroughAuth({ apiKey, platformId, apiKeyHeader: 'x-api-key' });
+type OnClientKey = 'use_own' | 'use_client';
+
+function sidecar(apiKey: string, platformId: string, onClientKey: OnClientKey = 'use_own') {
+  return createPassthroughAuth({ apiKey, platformId, onClientKey, apiKeyHeader: 'x-api-key' });
 }
 
 /** The tenant of a request, the same at the second check. */
@@ -42,4 +44,17 @@ test("without a key the client's own is required and forwarded, whatever its sha
   }
   expect(() => tenantFor(auth, [])).toThrow(/MISSING_API_KEY/);
   expect(() => tenantFor(auth, [`"${key}"`])).toThrow(/quotes/);
+});
+
+test('a sidecar with a key of its own sends that one, whatever key a client brings', () => {
+  expect(tenantFor(sidecar(key, ''), ['another-key'])).toMatchObject({ forwardKey: key });
+});
+
+test("with use_client the client's own key wins, and its mistakes are told", () => {
+  const auth = sidecar(key, '', 'use_client');
+  expect(tenantFor(auth, ['another-key'])).toMatchObject({ forwardKey: 'another-key' });
+  expect(() => tenantFor(auth, ['"another-key"'])).toThrow(/quotes/);
+  for (const none of [[], [''], [' ']]) {
+    expect(tenantFor(auth, none)).toMatchObject({ forwardKey: key });
+  }
 });
