@@ -23,9 +23,12 @@ export function checkName(name: string): string {
     throw invalid('choose a name without a key in it: names are shown to everybody');
   }
   if (trimmed === '') throw invalid('give it a name: an empty one tells people nothing');
-  if (trimmed.length > nameCharsMax) {
-    throw invalid(`shorten the name to ${nameCharsMax} characters: it has ${trimmed.length}`);
+  const chars = [...trimmed].length;
+  if (chars > nameCharsMax) {
+    throw invalid(`shorten the name to ${nameCharsMax} characters: it has ${chars}`);
   }
+  // Half a character (a lone surrogate, as JSON can write it) cannot be stored as it is.
+  if (!trimmed.isWellFormed()) throw invalid('remove the broken character from the name');
   if (/\p{Cc}/u.test(trimmed)) throw invalid('remove the control characters from the name');
   return trimmed;
 }

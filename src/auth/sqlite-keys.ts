@@ -56,9 +56,13 @@ export function createKeys(file: SqliteFile, clock: Clock): Keys {
       const checked = checkName(name);
       return change(by, (at) => rename(at, id, checked));
     },
-    async setScope(id, { agents, by }) {
+    async setScope(id, { agents, name, by }) {
       const scope = agents === 'all' ? agents : checkScope(agents);
-      return change(by, (at) => rescope(at, id, scope));
+      const checked = name === undefined ? undefined : checkName(name);
+      return change(by, (at) => {
+        if (checked !== undefined) rename(at, id, checked);
+        return rescope(at, id, scope);
+      });
     },
     async rotate(id, { graceMs, by }) {
       checkGrace(graceMs);

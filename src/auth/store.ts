@@ -138,9 +138,14 @@ export type Keys = {
   list(query?: PageRequest & { readonly projectId?: string }): Promise<Page<KeyRecord>>;
   get(id: string): Promise<KeyRecord>;
   rename(id: string, change: { readonly name: string; readonly by: string }): Promise<KeyRecord>;
+  /** With `name` it is renamed too: both, or neither if one of them is refused. */
   setScope(
     id: string,
-    change: { readonly agents: 'all' | readonly string[]; readonly by: string },
+    change: {
+      readonly agents: 'all' | readonly string[];
+      readonly name?: string;
+      readonly by: string;
+    },
   ): Promise<KeyRecord>;
   /**
    * A new key with the name, the scope and the lifetime of the old one; the old one expires after

@@ -163,6 +163,19 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
       expect((await lookup(store, key))?.tenant.scope).toBe('project');
     });
 
+    test('a name and a scope are changed together, or neither is', async () => {
+      const { store, projectId, a, b } = await withAgents();
+      const { record } = await store.keys.create({ projectId, name: 'k', by, agents: [a] });
+      const changed = await store.keys.setScope(record.id, { name: ' New ', agents: [b], by });
+      expect(changed).toMatchObject({ name: 'New', agents: [b] });
+      const foreign = { name: 'Other', agents: [randomUUID()], by };
+      await refuses(store.keys.setScope(record.id, foreign), 'invalid');
+      await refuses(store.keys.setScope(record.id, { name: '', agents: [a], by }), 'invalid');
+      expect(await store.keys.get(record.id)).toEqual(changed);
+      const { items } = await store.audit.list({ subjectId: record.id });
+      expect(items.map(({ action }) => action)).toEqual(['key.scope', 'key.rename', 'key.create']);
+    });
+
     test('a key that loses its agents reaches fewer, then none, and never more', async () => {
       const { store, projectId, a, b } = await withAgents();
       const { key, record } = await store.keys.create({
@@ -240,6 +253,16 @@ export function storeContract(open: () => Promise<OpenedStore>): void {
       expect((await lookup(store, key))?.tenant.keyName).toBe('New');
       await refuses(store.keys.rename(record.id, { name: '', by }), 'invalid');
       await refuses(store.keys.rename('key_x', { name: 'n', by }), 'not_found');
+    });
+
+    test('a name has up to 100 characters of any script, all of them whole', async () => {
+      const { store, project } = await withProject();
+      const name = '🦊'.repeat(100);
+      const { record } = await store.keys.create({ projectId: project.id, name, by });
+      expect((await store.keys.get(record.id)).name).toBe(name);
+      for (const wrong of [`${name}!`, 'half a \ud83e fox']) {
+        await refuses(store.keys.rename(record.id, { name: wrong, by }), 'invalid');
+      }
     });
 
     test('an imported key has the shape of a key and is taken once', async () => {
