@@ -20,6 +20,16 @@ import { loggedFault, storeFault } from './store-fault.ts';
 export { maskKey } from './key-format.ts';
 export { createPassthroughAuth, type PassthroughAuthOptions } from './passthrough-auth.ts';
 export { RegistryError, type RegistryErrorCode } from './registry-error.ts';
+export {
+  type AgentJson,
+  type AuditJson,
+  agentJson,
+  auditJson,
+  type KeyJson,
+  keyJson,
+  type ProjectJson,
+  projectJson,
+} from './registry-json.ts';
 export { openSqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 export type {
   Agent,

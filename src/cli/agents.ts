@@ -1,7 +1,8 @@
 /** `agents add`, `agents list`, `agents remove`. */
 import type { Command } from 'commander';
+import { agentJson } from '../auth/auth.ts';
 import { type Io, say, writeJson } from './io.ts';
-import { actor, agentJson, allItems } from './registry.ts';
+import { actor, allItems } from './registry.ts';
 import { addSettings, type SettingsOptions, withStore } from './settings.ts';
 import { formatTable, formatTime } from './table.ts';
 

@@ -1,8 +1,8 @@
 /** `keys list`, `keys show`: what is known of keys; never the keys. */
 import type { Command } from 'commander';
-import type { KeyRecord, Store } from '../auth/auth.ts';
+import { type KeyRecord, keyJson, type Store } from '../auth/auth.ts';
 import { type Io, say, writeJson } from './io.ts';
-import { allItems, keyJson } from './registry.ts';
+import { allItems } from './registry.ts';
 import { addSettings, type SettingsOptions, withStore } from './settings.ts';
 import { formatFields, formatTable, formatTime } from './table.ts';
 

@@ -7,14 +7,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import type { CreatedKey, KeyRecord, Store } from '../auth/auth.ts';
+import { type CreatedKey, type KeyRecord, keyJson, type Store } from '../auth/auth.ts';
 import type { Config } from '../config/config.ts';
 import { formatDuration, parseDuration } from './duration.ts';
 import { fileFault } from './file-fault.ts';
 import { type Io, say, writeJson } from './io.ts';
 import { addKeyViews } from './keys-view.ts';
 import { Refusal } from './refusal.ts';
-import { actor, keyJson } from './registry.ts';
+import { actor } from './registry.ts';
 import { addSettings, collect, loadSettings, type SettingsOptions, withStore } from './settings.ts';
 import { formatTime } from './table.ts';
 

@@ -1,7 +1,8 @@
 /** `projects add`, `projects list`. */
 import type { Command } from 'commander';
+import { projectJson } from '../auth/auth.ts';
 import { type Io, say, writeJson } from './io.ts';
-import { actor, allItems, projectJson } from './registry.ts';
+import { actor, allItems } from './registry.ts';
 import { addSettings, type SettingsOptions, withStore } from './settings.ts';
 import { formatTable, formatTime } from './table.ts';
 

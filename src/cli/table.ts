@@ -1,4 +1,5 @@
 /** Tables for people: columns as wide as their widest cell, two spaces between them. */
+import { isoTime } from '../core/iso-time.ts';
 
 export function formatTable(
   heads: readonly string[],
@@ -28,14 +29,6 @@ export function formatFields(fields: readonly (readonly [string, string])[]): st
 /** Names come from people and from traces: none may move the cursor or colour the terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '�');
-}
-
-/** The last time that a date can hold (ECMA-262, 21.4.1.1). */
-const lastTimeMs = 8.64e15;
-
-/** UTC. A store may hold a later time than dates can; one such key must not hide all others. */
-export function isoTime(ms: number): string {
-  return new Date(Math.min(ms, lastTimeMs)).toISOString();
 }
 
 /** UTC, to the minute: `2026-11-24 20:43`. */
