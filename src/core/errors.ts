@@ -86,6 +86,8 @@ export class GatewayError extends Error {
   readonly details: readonly ErrorDetail[];
   /** Whose request it was, once that is known; for logs and counters. */
   keyId: string | undefined;
+  /** Hex; the trace of the first span that is refused, where the body was read. */
+  traceId: string | undefined;
 
   constructor(kind: ErrorKind, hint: string, options: GatewayErrorOptions = {}) {
     const row: ErrorRow = errorTable[kind];

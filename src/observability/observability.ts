@@ -7,6 +7,7 @@
 import { createLog, type Log, type LogLevel } from './log.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createRefusals, type Refusals } from './refusals.ts';
+import { createRejections, type Rejections } from './rejections.ts';
 
 export type { Health, ReadinessCheck } from './health.ts';
 export { createHealth } from './health.ts';
@@ -14,11 +15,13 @@ export type { Log, LogLevel } from './log.ts';
 export { logLevels } from './log.ts';
 export type { ItemOutcome, Metrics } from './metrics.ts';
 export type { Refusals } from './refusals.ts';
+export type { Rejection, Rejections } from './rejections.ts';
 
 export type Observability = {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly refusals: Refusals;
+  readonly rejections: Rejections;
 };
 
 export type ObservabilityOptions = {
@@ -30,5 +33,6 @@ export type ObservabilityOptions = {
 export function createObservability(options: ObservabilityOptions): Observability {
   const log = createLog(options);
   const metrics = createMetrics();
-  return { log, metrics, refusals: createRefusals(log, metrics) };
+  const rejections = createRejections();
+  return { log, metrics, refusals: createRefusals(log, metrics, rejections), rejections };
 }

@@ -3,9 +3,10 @@
  * counted, and the same mistake of the same sender is logged at most once per ten seconds, with the
  * number of those in between. A broken client cannot flood the log.
  */
-import type { GatewayError } from '../core/errors.ts';
+import { type GatewayError, grpcStatus } from '../core/errors.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
+import type { Rejection, Rejections } from './rejections.ts';
 
 type Sender = { readonly protocol: 'grpc' | 'http'; readonly peer: string };
 
@@ -14,6 +15,8 @@ type AdmittedSender = { readonly request: Sender; readonly tenant: { readonly ke
 
 export type Refusals = {
   record(error: GatewayError, sender: Sender): void;
+  /** A part of an accepted request was refused: only its sender, and whoever asks, is told. */
+  partial(error: GatewayError, admitted: AdmittedSender): void;
   /**
    * `count` resources named another agent than their key's, and `warning` says where they went.
    * Exporters in Python and Java show that to nobody.
@@ -27,9 +30,14 @@ const entriesMax = 1_000;
 /** As much of a hint as tells one mistake from another; what follows may be the sender's text. */
 const tellingChars = 40;
 
+/** What the client saw. */
+type Answer = Pick<Rejection, 'protocol' | 'status'>;
 type Entry = { loggedAtMs: number; suppressed: number };
 
-export function createRefusals(log: Log, metrics: Metrics): Refusals {
+/** What an HTTP client sees of a request that was accepted in part. */
+const httpOk = 200;
+
+export function createRefusals(log: Log, metrics: Metrics, rejections: Rejections): Refusals {
   const recent = new Map<string, Entry>();
 
   function entryOf(name: string, nowMs: number): Entry | undefined {
@@ -45,9 +53,18 @@ export function createRefusals(log: Log, metrics: Metrics): Refusals {
     return entry ?? { loggedAtMs: nowMs, suppressed: 0 };
   }
 
+  function keep(keyId: string, error: GatewayError, answer: Answer): void {
+    const { kind: reason, hint, traceId } = error;
+    rejections.record(keyId, { atMs: Date.now(), ...answer, reason, hint, traceId });
+  }
+
   return {
     record(error, request) {
       metrics.request(request.protocol, error.kind);
+      if (error.keyId !== undefined) {
+        const status = request.protocol === 'grpc' ? error.row.grpc : error.row.http;
+        keep(error.keyId, error, { protocol: request.protocol, status });
+      }
       const mistake = `${error.kind} ${error.hint.slice(0, tellingChars)}`;
       const entry = entryOf(`${mistake} ${error.keyId ?? request.peer}`, performance.now());
       if (entry === undefined) return;
@@ -62,6 +79,10 @@ export function createRefusals(log: Log, metrics: Metrics): Refusals {
       };
       if (error.kind === 'internal') log.error(fields, 'request refused');
       else log.warn(fields, 'request refused');
+    },
+    partial(error, { request, tenant }) {
+      const status = request.protocol === 'grpc' ? grpcStatus.ok : httpOk;
+      keep(tenant.keyId, error, { protocol: request.protocol, status });
     },
     overruled(count, warning, { request: { protocol, peer }, tenant: { keyId } }) {
       if (count === 0) return;

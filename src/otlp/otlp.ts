@@ -15,6 +15,7 @@
  * Does not: decide which agent a resource belongs to (routing), decompress (receiver), or keep a
  * byte after it returned. Buffers it returns may be slices of the ones it was given.
  */
+export { firstTraceId } from './first-trace-id.ts';
 export { parseJson } from './json-text.ts';
 export { jsonToProto, jsonValueToProto } from './json-to-proto.ts';
 export { protoToJson } from './proto-to-json.ts';
