@@ -17,6 +17,7 @@ import { ConfigError } from '../config/config.ts';
 import { GatewayError } from '../core/errors.ts';
 import { createObservability } from '../observability/observability.ts';
 import { addAgentCommands } from './agents.ts';
+import { addAuditCommands } from './audit.ts';
 import { addConfigCommands } from './config-commands.ts';
 import { addHealthCommand } from './health.ts';
 import type { Io } from './io.ts';
@@ -68,6 +69,7 @@ function buildProgram(io: Io): Command {
   addProjectCommands(program, io);
   addAgentCommands(program, io);
   addKeyCommands(program, io);
+  addAuditCommands(program, io);
   addHealthCommand(program, io);
   return program;
 }

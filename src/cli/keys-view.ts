@@ -93,7 +93,7 @@ function scopeWords(record: KeyRecord, names: ReadonlyMap<string, string>): stri
 }
 
 /** Project id → name. */
-async function projectNames(store: Store): Promise<ReadonlyMap<string, string>> {
+export async function projectNames(store: Store): Promise<ReadonlyMap<string, string>> {
   const projects = await allItems((page) => store.projects.list(page));
   return new Map(projects.map(({ id, name }) => [id, name]));
 }

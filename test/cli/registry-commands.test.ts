@@ -296,3 +296,39 @@ test('a store that cannot be opened is refused in plain words', async () => {
 function storeSetting(): string {
   return `auth.store.path=${desk.storePath}`;
 }
+
+describe('the audit', () => {
+  test('lists who changed what, the newest first, and never a key', async () => {
+    await addProject();
+    const { id, key } = await createKey('--agent', supportBot);
+    await desk.registry('keys', 'revoke', String(id));
+    const { stdout } = await desk.registry('audit', 'list');
+    const lines = stdout.split('\n');
+    expect(lines[0]).toMatch(/^TIME +BY +ACTION +PROJECT +SUBJECT +DETAILS$/);
+    const actions = lines.slice(1, -1).map((line) => line.split(/ {2,}/)[2]);
+    expect(actions).toEqual(['key.revoke', 'key.create', 'agent.add', 'agent.add', 'project.add']);
+    expect(lines[2]).toMatch(new RegExp(`cli:\\w+ .* Acme +${id} .*name=Production`));
+    expect(stdout).not.toContain(key);
+    expect(await json('audit', 'list', '--subject', String(id))).toMatchObject({
+      items: [{ action: 'key.revoke' }, { action: 'key.create', details: { name: 'Production' } }],
+    });
+  });
+
+  test('says so where there is more than was asked for, or nothing', async () => {
+    const none = await desk.registry('audit', 'list');
+    expect(none).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: expect.stringMatching(/^No changes/),
+    });
+    await addProject();
+    await json('projects', 'add', 'Other');
+    const args = ['audit', 'list', '--project', 'Acme', '--limit'];
+    const some = await desk.registry(...args, '2');
+    expect(some.stdout.split('\n')).toHaveLength(4);
+    expect(some.stderr).toContain('--limit 20');
+    const all = await desk.registry(...args, '3');
+    expect(all.stderr).toBe('');
+    expect((await desk.registry(...args, '0')).code).toBe(2);
+  });
+});
