@@ -23,10 +23,12 @@ import { envelopeOf, isFlat, relayFlat } from './ingest-flat.ts';
 import type { Observability } from './observability/observability.ts';
 import {
   type AgentShare,
+  firstTraceId,
   jsonToProto,
   jsonValueToProto,
   parseJson,
   splitByAgent,
+  type WalkedExport,
   walkExport,
 } from './otlp/otlp.ts';
 import type { Routed, Routing } from './routing/routing.ts';
@@ -100,8 +102,10 @@ async function acceptExport(
   { body, message }: ReadExport,
 ): Promise<ExportResult> {
   const { metrics, refusals } = options.observability;
-  const walked = walkExport(message, options.attribute);
+  let items = 0;
   try {
+    const walked = walkExport(message, options.attribute);
+    items = walked.items;
     const routed = options.routing.routeExport({
       tenant: admitted.tenant,
       header: admitted.request.platformHeader,
@@ -114,15 +118,26 @@ async function acceptExport(
     );
     const settled = settle(shares, outcomes, routed);
     refusals.overruled(routed.conflicts, routed.warning, admitted);
-    metrics.items('accepted', walked.items - settled.rejectedItems);
+    if (settled.refusal !== undefined) {
+      settled.refusal.traceId ??= firstTraceId(refusedPart(message, walked, routed));
+      refusals.partial(settled.refusal, admitted);
+    }
+    metrics.items('accepted', items - settled.rejectedItems);
     metrics.items('rejected', routed.rejectedItems, routed.refusal?.kind);
     metrics.items('rejected', settled.rejectedItems - routed.rejectedItems, 'refused_downstream');
     return settled;
   } catch (thrown) {
     const error = GatewayError.from(thrown);
-    metrics.items('rejected', walked.items, error.kind);
+    error.traceId ??= firstTraceId(message);
+    metrics.items('rejected', items, error.kind);
     throw error;
   }
+}
+
+/** From the first resource that routing refused; the whole if the downstream refused one. */
+function refusedPart(message: Buffer, walked: WalkedExport, routed: Routed): Buffer {
+  const refused = walked.resources[routed.agentOf.indexOf(undefined)];
+  return refused === undefined ? message : message.subarray(refused.start, refused.end);
 }
 
 /** What every delivery of a request carries. */
@@ -169,12 +184,15 @@ function deliveryOf(
   };
 }
 
+/** `refusal`: the first one, where some items were refused. */
+type Settled = ExportResult & { readonly refusal: GatewayError | undefined };
+
 /** What the client is told, from what routing refused and what became of each delivery. */
 function settle(
   shares: readonly AgentShare[],
   outcomes: readonly DeliveryOutcome[],
   routed: Routed,
-): ExportResult {
+): Settled {
   let { rejectedItems, message } = routed;
   let accepted = 0;
   let refusal: GatewayError | undefined;
@@ -192,7 +210,7 @@ function settle(
     message ||= refusal.message;
   });
   if (refusal !== undefined && accepted === 0) throw refusal;
-  return { rejectedItems, message };
+  return { rejectedItems, message, refusal: routed.refusal ?? refusal };
 }
 
 function refusedDownstream(status: number, text: string): GatewayError {
