@@ -1,14 +1,14 @@
 /** The checks that every kind of store shares. Each throws `RegistryError`. */
 import { isKeyShaped } from './key-format.ts';
 import { RegistryError } from './registry-error.ts';
-import type { Page, PageRequest } from './store.ts';
+import type { KeyRecord, Page, PageRequest } from './store.ts';
 
 const nameCharsMax = 100;
 const pageItemsMax = 1_000;
 const dayMs = 24 * 60 * 60 * 1_000;
 const graceMsMax = 366 * dayMs;
 /** 100 years. Far later times are no dates any more, and could not be shown. */
-export const lifetimeMsMax = 36_525 * dayMs;
+const lifetimeMsMax = 36_525 * dayMs;
 /** Anywhere in a text, in any case: wider than what is accepted as a key. */
 const somethingLikeKey = /mibo_[\w-]{16,}/i;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -75,6 +75,19 @@ export function checkGrace(graceMs: number): void {
   if (!Number.isSafeInteger(graceMs) || graceMs < 0 || graceMs > graceMsMax) {
     throw invalid('choose a grace between 0 and 366 days');
   }
+}
+
+/** The old key ends after the grace or as before, the new one has the lifetime of the old one. */
+export function expiriesOfRotation(
+  old: Pick<KeyRecord, 'createdAtMs' | 'expiresAtMs'>,
+  atMs: number,
+  graceMs: number,
+): { readonly oldExpiresAtMs: number; readonly expiresAtMs: number | undefined } {
+  const oldExpiresAtMs = Math.min(old.expiresAtMs ?? Infinity, atMs + graceMs);
+  if (old.expiresAtMs === undefined) return { oldExpiresAtMs, expiresAtMs: undefined };
+  // A key from before that bound does not hand its lifetime on.
+  const lifetimeMs = Math.min(old.expiresAtMs - old.createdAtMs, lifetimeMsMax);
+  return { oldExpiresAtMs, expiresAtMs: atMs + lifetimeMs };
 }
 
 export function checkImportedKey(key: string): void {

@@ -1,18 +1,9 @@
 /** The audit log: one row for each change, in the change's own transaction; never edited. */
+import { type AuditRow, entryOf } from './registry-records.ts';
 import { checkPage, pageOf } from './registry-rules.ts';
 import type { Connection } from './sqlite-connection.ts';
 import type { SqliteFile } from './sqlite-file.ts';
-import type { AuditAction, AuditEntry, Store } from './store.ts';
-
-type AuditRow = {
-  readonly version: number;
-  readonly at_ms: number;
-  readonly actor: string;
-  readonly action: AuditAction;
-  readonly project_id: string;
-  readonly subject_id: string;
-  readonly details: string;
-};
+import type { AuditEntry, Store } from './store.ts';
 
 /** Gives the change its version. */
 export function recordChange(connection: Connection, entry: Omit<AuditEntry, 'version'>): void {
@@ -47,17 +38,5 @@ export function createAudit(file: SqliteFile): Store['audit'] {
       const rows = file.read((connection) => connection.all<AuditRow>(sql, ...values, limit + 1));
       return pageOf(rows, limit, { item: entryOf, position: (row) => row.version });
     },
-  };
-}
-
-function entryOf(row: AuditRow): AuditEntry {
-  return {
-    version: row.version,
-    atMs: row.at_ms,
-    by: row.actor,
-    action: row.action,
-    projectId: row.project_id,
-    subjectId: row.subject_id,
-    details: JSON.parse(row.details) as AuditEntry['details'],
   };
 }

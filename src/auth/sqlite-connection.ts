@@ -1,9 +1,9 @@
 /** One connection to the SQLite file: statements prepared once, settings, migrations. */
-import { hash } from 'node:crypto';
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
-import { type Migration, migrations } from './sqlite-schema.ts';
+import { type AppliedMigration, checksumOf, missingMigrations } from './migrations.ts';
+import { migrations } from './sqlite-schema.ts';
 
 /** Errors are SQLite's own; the file's door translates them. */
 export type Connection = {
@@ -84,11 +84,10 @@ export function migrate(connection: Connection, nowMs: number): void {
       'CREATE TABLE IF NOT EXISTS schema_migrations (number INTEGER PRIMARY KEY, ' +
         'checksum TEXT NOT NULL, applied_at_ms INTEGER NOT NULL) STRICT',
     );
-    const applied = connection.all<{ number: number; checksum: string }>(
+    const applied = connection.all<AppliedMigration>(
       'SELECT number, checksum FROM schema_migrations ORDER BY number',
     );
-    checkApplied(applied);
-    for (const migration of migrations.slice(applied.length)) {
+    for (const migration of missingMigrations(migrations, applied)) {
       connection.script(migration.sql);
       connection.run(
         'INSERT INTO schema_migrations (number, checksum, applied_at_ms) VALUES (?, ?, ?)',
@@ -111,20 +110,4 @@ export function rollBack(connection: Connection): void {
   } catch {
     // The fault that led here is the one to report.
   }
-}
-
-function checkApplied(applied: readonly { number: number; checksum: string }[]): void {
-  applied.forEach(({ number, checksum }, index) => {
-    const known = migrations[index];
-    if (known === undefined) {
-      throw new Error('a newer version of this program has changed its tables: use that version');
-    }
-    if (known.number !== number || checksumOf(known) !== checksum) {
-      throw new Error(`its tables were made by another program (step ${number} differs)`);
-    }
-  });
-}
-
-function checksumOf(migration: Migration): string {
-  return hash('sha256', migration.sql, 'hex');
 }

@@ -1,18 +1,17 @@
 /** Changing keys in SQLite. Every change reads, checks and writes in one transaction. */
 import type { Clock } from '../core/clock.ts';
 import { generateKey, hashKey, keyFormats, lastFour, randomBase62 } from './key-format.ts';
+import { auditedKey } from './registry-records.ts';
+import { foreignAgent, keyTaken } from './registry-refusals.ts';
 import {
   checkExpiry,
   checkGrace,
   checkImportedKey,
   checkName,
   checkScope,
-  conflict,
+  expiriesOfRotation,
   idChars,
   idPrefixes,
-  invalid,
-  lifetimeMsMax,
-  quote,
 } from './registry-rules.ts';
 import { recordChange } from './sqlite-audit.ts';
 import type { Connection } from './sqlite-connection.ts';
@@ -133,8 +132,7 @@ function rotate(
   { key, graceMs }: { readonly key: string; readonly graceMs: number },
 ): KeyRecord {
   const old = keyRecord(at.connection, id, at.atMs);
-  const lifetimeMs = old.expiresAtMs === undefined ? undefined : old.expiresAtMs - old.createdAtMs;
-  const oldExpiresAtMs = Math.min(old.expiresAtMs ?? Infinity, at.atMs + graceMs);
+  const { oldExpiresAtMs, expiresAtMs } = expiriesOfRotation(old, at.atMs, graceMs);
   at.connection.run('UPDATE api_keys SET expires_at_ms = ? WHERE id = ?', oldExpiresAtMs, id);
   const record = insert(at, {
     key,
@@ -142,9 +140,7 @@ function rotate(
     name: old.name,
     projectId: old.projectId,
     scope: old.scope === 'all' ? 'all' : old.agents,
-    // A key from before that bound does not hand its lifetime on.
-    expiresAtMs:
-      lifetimeMs === undefined ? undefined : at.atMs + Math.min(lifetimeMs, lifetimeMsMax),
+    expiresAtMs,
     rotatedFrom: id,
   });
   audit(at, record, { action: 'key.rotate', rotatedFrom: id, oldExpiresAtMs });
@@ -176,11 +172,7 @@ function insert({ connection, atMs, by }: Change, row: Insertion): KeyRecord {
     hash,
   );
   if (known !== undefined) {
-    throw conflict(
-      known.revoked_at_ms === null
-        ? 'use the key that is there: this one was added already'
-        : 'make a new key: this one was revoked, which is for good',
-    );
+    throw keyTaken(known.revoked_at_ms === null ? 'active' : 'revoked');
   }
   const id = `${idPrefixes.key}${randomBase62(idChars)}`;
   connection.run(
@@ -211,9 +203,7 @@ function insertScope(
   for (const agentId of scope) {
     const own = 'SELECT 1 FROM agents WHERE id = ? AND project_id = ?';
     if (connection.get(own, agentId, key.projectId) === undefined) {
-      throw invalid(
-        `name agents of the key's own project: it has none with the id ${quote(agentId)}`,
-      );
+      throw foreignAgent(agentId);
     }
     connection.run('INSERT INTO api_key_agents (key_id, agent_id) VALUES (?, ?)', key.id, agentId);
   }
@@ -229,13 +219,12 @@ function audit(
   what: { readonly action: AuditAction; readonly [detail: string]: unknown },
 ): void {
   const { action, ...more } = what;
-  const { name, maskedKey, scope, agents, expiresAtMs } = key;
   recordChange(connection, {
     action,
     projectId: key.projectId,
     subjectId: key.id,
     by,
     atMs,
-    details: { name, maskedKey, scope, agents, expiresAtMs, ...more },
+    details: { ...auditedKey(key), ...more },
   });
 }

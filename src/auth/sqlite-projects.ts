@@ -1,31 +1,21 @@
 /** Projects and their agents in SQLite. */
 import type { Clock } from '../core/clock.ts';
 import { randomBase62 } from './key-format.ts';
+import { type AgentRow, agentOf, type ProjectRow, projectOf } from './registry-records.ts';
+import { agentTaken, noAgent, noProject, projectNameTaken } from './registry-refusals.ts';
 import {
   checkAgentId,
   checkName,
   checkPage,
   checkProjectName,
-  conflict,
   idChars,
   idPrefixes,
-  notFound,
   pageOf,
-  quote,
 } from './registry-rules.ts';
 import { recordChange } from './sqlite-audit.ts';
 import type { Connection } from './sqlite-connection.ts';
 import type { SqliteFile } from './sqlite-file.ts';
-import type { Agent, Agents, Project, Projects } from './store.ts';
-
-type ProjectRow = {
-  readonly seq: number;
-  readonly id: string;
-  readonly name: string;
-  readonly created_at_ms: number;
-};
-
-type AgentRow = ProjectRow & { readonly project_id: string };
+import type { Agent, Agents, Projects } from './store.ts';
 
 export function createProjects(file: SqliteFile, clock: Clock): Projects {
   return {
@@ -35,7 +25,7 @@ export function createProjects(file: SqliteFile, clock: Clock): Projects {
       const atMs = clock.wallMs();
       await file.write((connection) => {
         if (connection.get('SELECT 1 FROM projects WHERE name = ?', name) !== undefined) {
-          throw conflict(`choose another name: there is a project ${quote(name)} already`);
+          throw projectNameTaken(name);
         }
         connection.run(
           'INSERT INTO projects (id, name, created_at_ms) VALUES (?, ?, ?)',
@@ -66,9 +56,7 @@ export function createProjects(file: SqliteFile, clock: Clock): Projects {
     async find(idOrName) {
       const sql = 'SELECT * FROM projects WHERE id = ? OR name = ?';
       const row = file.read((connection) => connection.get<ProjectRow>(sql, idOrName, idOrName));
-      if (row === undefined) {
-        throw notFound(`list the projects for the right name: there is none ${quote(idOrName)}`);
-      }
+      if (row === undefined) throw noProject(idOrName);
       return projectOf(row);
     },
   };
@@ -113,9 +101,7 @@ export function createAgents(file: SqliteFile, clock: Clock): Agents {
           id,
           projectId,
         );
-        if (row === undefined) {
-          throw notFound(`list the agents for the right id: the project has none ${quote(id)}`);
-        }
+        if (row === undefined) throw noAgent(id);
         const keys = connection.all<{ key_id: string }>(
           'SELECT key_id FROM api_key_agents WHERE agent_id = ?',
           id,
@@ -137,7 +123,7 @@ export function createAgents(file: SqliteFile, clock: Clock): Agents {
 /** Throws `not_found`. */
 export function requireProject(connection: Connection, projectId: string): void {
   if (connection.get('SELECT 1 FROM projects WHERE id = ?', projectId) !== undefined) return;
-  throw notFound(`list the projects for the right id: there is none ${quote(projectId)}`);
+  throw noProject(projectId);
 }
 
 function insertAgent(connection: Connection, agent: Agent): void {
@@ -146,11 +132,7 @@ function insertAgent(connection: Connection, agent: Agent): void {
     agent.id,
   );
   if (owner !== undefined) {
-    throw conflict(
-      owner.project_id === agent.projectId
-        ? 'use the agent as it is: the project has it already'
-        : 'check the id: this agent belongs to another project, and an agent has one only',
-    );
+    throw agentTaken(owner.project_id === agent.projectId ? 'own project' : 'another project');
   }
   connection.run(
     'INSERT INTO agents (id, project_id, name, created_at_ms) VALUES (?, ?, ?, ?)',
@@ -159,12 +141,4 @@ function insertAgent(connection: Connection, agent: Agent): void {
     agent.name,
     agent.createdAtMs,
   );
-}
-
-function projectOf(row: ProjectRow): Project {
-  return { id: row.id, name: row.name, createdAtMs: row.created_at_ms };
-}
-
-function agentOf(row: AgentRow): Agent {
-  return { ...projectOf(row), projectId: row.project_id };
 }

@@ -1,12 +1,11 @@
 /**
- * The tables, as numbered steps. A step that was released is never edited: its checksum is kept in
- * the database, and a store whose steps differ is refused.
+ * The tables of the SQLite file.
  *
  * `audit_log.version` is the version of the whole registry: each change writes one row there, and
  * SQLite has one writer at a time, so versions rise in the order of the commits. A revoked key
  * stays as a tombstone (`revoked_at_ms`), so that its hash can never be imported again.
  */
-export type Migration = { readonly number: number; readonly sql: string };
+import type { Migration } from './migrations.ts';
 
 export const migrations: readonly Migration[] = [
   {
