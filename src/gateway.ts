@@ -1,15 +1,16 @@
 /**
  * The wiring: builds each room once, in the order of the journey. A table of contents.
  *
- * Start: store → queue → forwarder → receivers → ready. Stop, front to back: not ready → receivers
- * finish what they are reading → last used is written → the forwarder drains → listeners close.
+ * Start: health → store → queue → forwarder → receivers → ready. Stop, front to back: not ready →
+ * receivers finish what they are reading → last used is written, the store closes → the forwarder
+ * drains → health closes.
  */
-import { type Auth, createAuth, createPassthroughAuth, openSqliteStore } from './auth/auth.ts';
 import type { Config } from './config/config.ts';
 import { type Budget, createBudget } from './core/budget.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Deliver } from './core/delivery.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
+import { type GatewayKeys, openKeys } from './gateway-keys.ts';
 import { createIngest } from './ingest.ts';
 import {
   createHealth,
@@ -17,7 +18,7 @@ import {
   type Observability,
 } from './observability/observability.ts';
 import { createMemoryQueue, type Queue } from './queue/queue.ts';
-import { createReceiver } from './receiver/receiver.ts';
+import { createReceiver, type Receiver } from './receiver/receiver.ts';
 import { createRouting } from './routing/routing.ts';
 
 const mebibyte = 1024 * 1024;
@@ -57,67 +58,61 @@ export function createGateway(options: GatewayOptions): Gateway {
   const budget = createBudget(config.limits.in_flight_mib * mebibyte, clock);
   const base: Base = { config, clock, observability, budget };
 
-  const auth = buildAuth(base);
-  const routing = createRouting({
-    attribute: config.routing.attribute,
-    header: config.routing.header,
-    onScopeConflict: config.routing.on_scope_conflict,
-  });
   const queue =
     config.delivery.mode === 'memory' ? createMemoryQueue({ budget, clock }) : undefined;
   const forwarder = buildForwarder(base);
-  const ingest = createIngest({
-    auth,
-    routing,
-    attribute: config.routing.attribute,
-    deliver: queue === undefined ? forwarder.deliverNow : appendTo(queue),
-    relay: forwarder.relay,
-    wallMs: () => clock.wallMs(),
-    observability,
-  });
-  const receiver = createReceiver(receiverOptions(base, ingest));
   let state: 'starting' | 'ready' | 'stopping' = 'starting';
   const health = buildHealth(base, () => (state === 'ready' ? undefined : state));
+  let keys: GatewayKeys | undefined;
+  let receiver: Receiver | undefined;
   addGauges(base, queue);
+
+  async function start(): Promise<GatewayPorts> {
+    // First, so that it is seen to live while it waits for its store.
+    const healthPorts = await health.start();
+    keys = await openKeys(base);
+    const ingest = createIngest({
+      auth: keys.auth,
+      routing: createRouting({
+        attribute: config.routing.attribute,
+        header: config.routing.header,
+        onScopeConflict: config.routing.on_scope_conflict,
+      }),
+      attribute: config.routing.attribute,
+      deliver: queue === undefined ? forwarder.deliverNow : appendTo(queue),
+      relay: forwarder.relay,
+      wallMs: () => clock.wallMs(),
+      observability,
+    });
+    if (queue !== undefined) forwarder.run(queue);
+    receiver = createReceiver(receiverOptions(base, ingest));
+    const ports = { ...healthPorts, ...(await receiver.start()) };
+    state = 'ready';
+    return ports;
+  }
+
+  async function stop(): Promise<void> {
+    state = 'stopping';
+    const deadlineAtMs = clock.monotonicMs() + config.shutdown_timeout;
+    const leftMs = () => Math.max(0, deadlineAtMs - clock.monotonicMs());
+    await receiver?.stop(leftMs());
+    await keys?.auth.close();
+    await forwarder.stop(leftMs());
+    await queue?.close();
+    await health.stop();
+  }
 
   return {
     async start() {
-      if (queue !== undefined) forwarder.run(queue);
-      const ports = { ...(await health.start()), ...(await receiver.start()) };
-      state = 'ready';
-      return ports;
+      try {
+        return await start();
+      } catch (fault) {
+        await stop();
+        throw fault;
+      }
     },
-    async stop() {
-      state = 'stopping';
-      const deadlineAtMs = clock.monotonicMs() + config.shutdown_timeout;
-      const leftMs = () => Math.max(0, deadlineAtMs - clock.monotonicMs());
-      await receiver.stop(leftMs());
-      await auth.close();
-      await forwarder.stop(leftMs());
-      await queue?.close();
-      await health.stop();
-    },
+    stop,
   };
-}
-
-function buildAuth({ config, clock, observability }: Base): Auth {
-  const { mode, header, passthrough, store } = config.auth;
-  if (mode === 'passthrough') {
-    return createPassthroughAuth({
-      apiKey: passthrough.api_key,
-      platformId: passthrough.platform_id,
-      onClientKey: passthrough.on_client_key,
-      apiKeyHeader: header,
-    });
-  }
-  const keys = openSqliteStore({ path: store.path, clock });
-  return createAuth({
-    lookup: keys.lookup,
-    store: keys,
-    clock,
-    observability,
-    apiKeyHeader: header,
-  });
 }
 
 function buildForwarder({ config, clock, observability }: Base): Forwarder {

@@ -18,6 +18,7 @@ import type { Grant, KeyLookup, Store } from './store.ts';
 import { loggedFault, storeFault } from './store-fault.ts';
 
 export { maskKey } from './key-format.ts';
+export { type OpenedStore, openStore, type StorePlace } from './open-store.ts';
 export { createPassthroughAuth, type PassthroughAuthOptions } from './passthrough-auth.ts';
 export { RegistryError, type RegistryErrorCode } from './registry-error.ts';
 export {

@@ -4,7 +4,7 @@
  * Everything listens on this machine only. Deliveries are synchronous, so that a trace is seen when
  * its sender is told that it arrived.
  */
-import { openSqliteStore } from '../auth/auth.ts';
+import { openStore } from '../auth/auth.ts';
 import { type Config, loadConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import { createGateway } from '../gateway.ts';
@@ -42,7 +42,7 @@ export async function dev(io: Io, options: SettingsOptions): Promise<void> {
   await requireOpenable(gatewayListeners(config), commandLine(io, options));
   const { path } = config.auth.store;
   // Kept open: others register agents meanwhile, and their traces are to be shown by name.
-  const store = openSqliteStore({ path, clock: systemClock });
+  const { store } = await openStore({ place: { kind: 'sqlite', path }, clock: systemClock });
   try {
     const demo = await ensureDemo(store, path);
     await run(io, { config, demo, agentNames: createAgentNames(store), stopRequested });

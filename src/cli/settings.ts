@@ -1,7 +1,7 @@
 /** The options that say which configuration a command works with. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { openSqliteStore, type Store } from '../auth/auth.ts';
+import { openStore, type Store } from '../auth/auth.ts';
 import { type Config, findConfigFiles, loadConfig } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { GivenOption } from './command-line.ts';
@@ -57,7 +57,7 @@ export async function withStore<T>(
       `set auth.mode to keys, or manage keys at the next hop: with ${auth.mode} none are kept here`,
     );
   }
-  const store = openSqliteStore({ path: auth.store.path, clock: systemClock });
+  const { store } = await openStore({ place: auth.store, clock: systemClock });
   try {
     return await work(store, resolve(auth.store.path));
   } finally {

@@ -15,7 +15,9 @@ export async function start(io: Io, options: SettingsOptions): Promise<void> {
   const observability = createObservability({ level: config.telemetry.logs.level });
   const { log } = observability;
   const gateway = createGateway({ config, observability });
-  const ports = await gateway.start();
+  const ports = await Promise.race([gateway.start(), stopRequested]);
+  // It may still wait for its store; the process ends without it.
+  if (typeof ports === 'string') return log.info({ signal: ports }, 'stopped before it was ready');
   for (const { name, host, port } of gatewayListeners(config, ports)) {
     log.info({ listener: name, host, port, address: written({ host, port }) }, 'listening');
   }
