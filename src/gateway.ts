@@ -73,6 +73,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     keys = await openKeys(base);
     const ingest = createIngest({
       auth: keys.auth,
+      limits: keys.limits,
       routing: createRouting({
         attribute: config.routing.attribute,
         header: config.routing.header,
@@ -184,6 +185,7 @@ function receiverOptions(
     budget,
     admissionWaitMs: config.limits.admission_wait,
     requestDeadlineMs: config.limits.request_deadline,
+    trustedProxies: config.limits.trusted_proxies,
     clock,
     observability,
     ingest,

@@ -12,14 +12,25 @@ import { nameAgent } from './routing/routing.ts';
 type Fields = Readonly<Record<string, unknown>>;
 export type FlatBody = Fields & { readonly spans: readonly Fields[] };
 
+type ReadFlat = {
+  readonly flat: FlatBody;
+  readonly origin: Origin;
+  /** Of the body as it came. */
+  readonly inflatedBytes: number;
+};
+
 export async function relayFlat(
   options: IngestOptions,
   admitted: Admitted,
-  { flat, origin }: { readonly flat: FlatBody; readonly origin: Origin },
+  { flat, origin, inflatedBytes }: ReadFlat,
 ): Promise<TracesApiResult> {
   const { metrics, refusals } = options.observability;
   const items = flat.spans.length;
   try {
+    if (options.limits !== undefined) {
+      const cost = { spans: items, bytes: inflatedBytes };
+      await options.limits.charge(admitted.tenant.keyId, cost);
+    }
     const target = options.routing.routeFlat({
       tenant: admitted.tenant,
       header: admitted.request.platformHeader,

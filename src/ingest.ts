@@ -2,9 +2,11 @@
  * The journey of one export request. Read this first.
  *
  *   authenticate   the key, from the head alone: a refused client costs no body memory
+ *   admit          a key that is over its limits is refused before its body is read
  *   readBody       within the limits, inflated
  *   again          the same key once more: one revoked during a slow upload is not accepted
  *   walk           validate the bytes, find the resources, count the spans; nothing is decoded
+ *   charge         the spans and bytes that the key may send per second
  *   route          one verdict per resource: its agent, or why not
  *   split, stamp   one delivery per agent; the bytes as received where nothing has to change
  *   deliver        resolves when what `delivery.mode` promises holds
@@ -14,7 +16,7 @@
  * Both protocols and Your API's envelopes take this one path; flat bodies branch off to
  * `ingest-flat.ts` once they are read.
  */
-import type { Auth } from './auth/auth.ts';
+import type { Auth, KeyLimits } from './auth/auth.ts';
 import type { Deliver, Delivery, DeliveryOutcome, Relay } from './core/delivery.ts';
 import { GatewayError } from './core/errors.ts';
 import type { ExportResult, IncomingBody, IncomingRequest, Ingest } from './core/incoming.ts';
@@ -35,6 +37,8 @@ import type { Routed, Routing } from './routing/routing.ts';
 
 export type IngestOptions = {
   readonly auth: Auth;
+  /** Undefined: keys have no limits. */
+  readonly limits: KeyLimits | undefined;
   readonly routing: Routing;
   /** The resource attribute that names the target. */
   readonly attribute: string;
@@ -50,19 +54,20 @@ export type Admitted = { readonly request: IncomingRequest; readonly tenant: Ten
 export function createIngest(options: IngestOptions): Ingest {
   return {
     exportRequest: (request) =>
-      admit(options.auth, request, (admitted, body) =>
+      admit(options, request, (admitted, body) =>
         acceptExport(options, admitted, {
           body,
           message: body.encoding === 'json' ? jsonToProto(body.message) : body.message,
         }),
       ),
     tracesApi: (request) =>
-      admit(options.auth, request, async (admitted, body) => {
+      admit(options, request, async (admitted, body) => {
         const parsed = body.encoding === 'json' ? parseJson(body.message) : undefined;
         if (isFlat(parsed)) {
           return relayFlat(options, admitted, {
             flat: parsed,
             origin: originOf(options, admitted, 0),
+            inflatedBytes: body.message.length,
           });
         }
         const message = parsed === undefined ? body.message : jsonValueToProto(envelopeOf(parsed));
@@ -74,13 +79,17 @@ export function createIngest(options: IngestOptions): Ingest {
 
 /** Checks the key, reads the body, and checks the key again: the body may have taken its time. */
 async function admit<T>(
-  auth: Auth,
+  { auth, limits }: IngestOptions,
   request: IncomingRequest,
   accept: (admitted: Admitted, body: IncomingBody) => Promise<T>,
 ): Promise<T> {
   const authenticated = await auth.authenticate(request.credentials, request.peer);
   const { keyId } = authenticated.tenant;
   try {
+    if (limits !== undefined) {
+      request.limitedBy(() => limits.stateOf(keyId));
+      await limits.admit(keyId);
+    }
     const body = await request.readBody();
     const tenant = await authenticated.again();
     const result = await accept({ request, tenant }, body);
@@ -102,10 +111,14 @@ async function acceptExport(
   { body, message }: ReadExport,
 ): Promise<ExportResult> {
   const { metrics, refusals } = options.observability;
+  const { keyId } = admitted.tenant;
   let items = 0;
   try {
     const walked = walkExport(message, options.attribute);
     items = walked.items;
+    if (options.limits !== undefined) {
+      await options.limits.charge(keyId, { spans: items, bytes: body.message.length });
+    }
     const routed = options.routing.routeExport({
       tenant: admitted.tenant,
       header: admitted.request.platformHeader,

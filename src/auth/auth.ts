@@ -4,7 +4,7 @@
  * Promise: a key that was revoked or has expired is not accepted by the next request; a store that
  * cannot answer is `store_unavailable`, never a refused key; no key is ever in an error or a log.
  * Invariant: only `lookup` decides which keys exist, and how fresh its answer is.
- * Does not route, and does not limit rates.
+ * Does not route. Knows what each key may send per second; `ingest` says what it sends.
  */
 import type { Clock } from '../core/clock.ts';
 import { GatewayError } from '../core/errors.ts';
@@ -16,9 +16,22 @@ import { hashKey, hasWrongChecksum } from './key-format.ts';
 import { createLastUsed } from './last-used.ts';
 import type { Grant, KeyLookup, Store } from './store.ts';
 import { loggedFault, storeFault } from './store-fault.ts';
+import { createUnknownKeyFailures } from './unknown-key-failures.ts';
 
 export { maskKey } from './key-format.ts';
-export { type OpenedStore, openStore, type StorePlace } from './open-store.ts';
+export {
+  createKeyLimits,
+  type KeyLimits,
+  type KeyLimitsOptions,
+  type LimitStore,
+} from './limits.ts';
+export {
+  type Migrated,
+  migrateStore,
+  type OpenedStore,
+  type OpenStoreOptions,
+  openStore,
+} from './open-store.ts';
 export { createPassthroughAuth, type PassthroughAuthOptions } from './passthrough-auth.ts';
 export { RegistryError, type RegistryErrorCode } from './registry-error.ts';
 export {
@@ -83,20 +96,31 @@ export type AuthOptions = {
   readonly observability: Observability;
   /** Lower-case name of the header with the key: `x-api-key`. */
   readonly apiKeyHeader: string;
+  /** Different unknown keys from each client address before it has to wait; 0: no budget. */
+  readonly unknownKeyFailuresPerMinute: number;
 };
 
 /** Longer than any fault's first second, short enough to see that it goes on. */
 const faultLogIntervalMs = 10_000;
 
+const suspect = { suspect: true } as const;
+
+type Sent = { readonly key: string; readonly hash: string; readonly peer: string };
+
 export function createAuth(options: AuthOptions): Auth {
   const { lookup, store, clock, observability } = options;
   const readKey = createKeyReader({ apiKeyHeader: options.apiKeyHeader });
+  const failures = createUnknownKeyFailures({
+    perMinute: options.unknownKeyFailuresPerMinute,
+    clock,
+  });
   const lastUsed = createLastUsed({ store, clock, log: observability.log });
   let faultLoggedAtMs = Number.NEGATIVE_INFINITY;
 
   /** The cause never reaches the client, so it is logged here, seldom. */
   function fault(thrown: unknown): GatewayError {
     const error = storeFault(thrown);
+    if (error.kind !== 'store_unavailable') return error;
     const nowMs = clock.monotonicMs();
     if (nowMs - faultLoggedAtMs >= faultLogIntervalMs) {
       faultLoggedAtMs = nowMs;
@@ -105,9 +129,9 @@ export function createAuth(options: AuthOptions): Auth {
     return error;
   }
 
-  function find(hash: string): ReturnType<KeyLookup> {
+  function find(hash: string, request?: typeof suspect): ReturnType<KeyLookup> {
     try {
-      const found = lookup(hash);
+      const found = lookup(hash, request);
       if (!(found instanceof Promise)) return found;
       return found.catch((thrown: unknown) => {
         throw fault(thrown);
@@ -117,9 +141,14 @@ export function createAuth(options: AuthOptions): Auth {
     }
   }
 
-  function accept(grant: Grant | undefined, key: string, hash: string): Authenticated {
-    if (grant === undefined) throw unknownKey(hasWrongChecksum(key));
-    return { tenant: unexpired(grant, clock), again: () => checkAgain(hash) };
+  function accept(grant: Grant | undefined, sent: Sent): Authenticated {
+    if (grant === undefined) throw refuseUnknown(sent);
+    return { tenant: unexpired(grant, clock), again: () => checkAgain(sent.hash) };
+  }
+
+  function refuseUnknown({ key, hash, peer }: Sent): GatewayError {
+    const waitMs = failures.count(peer, hash);
+    return waitMs > 0 ? tooManyUnknown(waitMs) : unknownKey(hasWrongChecksum(key));
   }
 
   function checkAgain(hash: string): Tenant | Promise<Tenant> {
@@ -127,19 +156,20 @@ export function createAuth(options: AuthOptions): Auth {
     return found instanceof Promise ? found.then(stillKnown) : stillKnown(found);
   }
 
+  /** It was known a moment ago, so that this is no guess. */
   function stillKnown(grant: Grant | undefined): Tenant {
     if (grant === undefined) throw unknownKey(false);
     return unexpired(grant, clock);
   }
 
   return {
-    authenticate(credentials) {
+    authenticate(credentials, peer) {
       const key = readKey(credentials);
-      const hash = hashKey(key);
-      const found = find(hash);
+      const sent: Sent = { key, hash: hashKey(key), peer };
+      const found = find(sent.hash, failures.waitMs(peer) > 0 ? suspect : undefined);
       return found instanceof Promise
-        ? found.then((grant) => accept(grant, key, hash))
-        : accept(found, key, hash);
+        ? found.then((grant) => accept(grant, sent))
+        : accept(found, sent);
     },
     used: lastUsed.note,
     async close() {
@@ -147,6 +177,12 @@ export function createAuth(options: AuthOptions): Auth {
       await store.close();
     },
   };
+}
+
+/** Retryable, so that a client that was given its key too early gets through in the end. */
+function tooManyUnknown(retryAfterMs: number): GatewayError {
+  const hint = 'use another API key: this one is not known, like too many from this address before';
+  return new GatewayError('rate_limited', hint, { retryAfterMs });
 }
 
 /** One text for unknown and revoked keys. The checksum says nothing about what is stored. */

@@ -19,9 +19,19 @@ export type IncomingBody = {
   readonly message: Buffer;
 };
 
+/** What a key has left of one of its limits. */
+export type LimitState = {
+  readonly name: 'requests' | 'spans' | 'bytes';
+  readonly perSecond: number;
+  /** Whole; 0 in debt. */
+  readonly left: number;
+  /** Until the debt is paid; 0 if there is none. */
+  readonly waitMs: number;
+};
+
 export type IncomingRequest = {
   readonly protocol: 'grpc' | 'http';
-  /** The client's address, for logs. */
+  /** The client's address: that of the connection, or as a trusted proxy names it. */
   readonly peer: string;
   readonly credentials: Credentials;
   /** The header that may name the target (`routing.header`); undefined if it was not sent. */
@@ -37,6 +47,8 @@ export type IncomingRequest = {
    * key was accepted. Rejects with `GatewayError`.
    */
   readBody(): Promise<IncomingBody>;
+  /** Called once the key is known, if it has limits; read when the answer goes out, if at all. */
+  limitedBy(read: () => readonly LimitState[]): void;
 };
 
 /** Full success: 0 and ''. Warning: 0 and a text. Partial success: a count and the fix. */

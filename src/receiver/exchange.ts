@@ -4,7 +4,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import { GatewayError } from '../core/errors.ts';
-import type { Credentials, IncomingBody, IncomingRequest } from '../core/incoming.ts';
+import type { Credentials, IncomingBody, IncomingRequest, LimitState } from '../core/incoming.ts';
+import type { ClientAddressOf } from './client-address.ts';
 import type { ReceiverOptions } from './receiver.ts';
 import { type Admission, Room } from './room.ts';
 
@@ -12,6 +13,7 @@ import { type Admission, Room } from './room.ts';
 export type Shared = {
   readonly options: ReceiverOptions;
   readonly admission: Admission;
+  readonly clientAddressOf: ClientAddressOf;
   stopping: boolean;
   /** Requests whose work is not done. */
   active: number;
@@ -46,6 +48,8 @@ export function refuseOrCut(thrown: unknown, wire: Pick<Wire, 'refuse' | 'cut'>)
   }
 }
 
+const none: readonly LimitState[] = [];
+
 export class Exchange implements IncomingRequest {
   readonly protocol: 'grpc' | 'http';
   readonly peer: string;
@@ -60,6 +64,7 @@ export class Exchange implements IncomingRequest {
   readonly #cancelDeadline: () => void;
   #rejectRead: ((error: GatewayError) => void) | undefined;
   #answered = false;
+  #limits: (() => readonly LimitState[]) | undefined;
 
   constructor(shared: Shared, head: Head, wire: Wire) {
     const { options } = shared;
@@ -86,6 +91,15 @@ export class Exchange implements IncomingRequest {
         resolve(body);
       }, reject);
     });
+  }
+
+  limitedBy(read: () => readonly LimitState[]): void {
+    this.#limits = read;
+  }
+
+  /** Of the key, as they are now; none if the key is not known, or not limited. */
+  get limits(): readonly LimitState[] {
+    return this.#limits?.() ?? none;
   }
 
   /** Runs the journey and answers with its result, unless the deadline was faster. */

@@ -55,9 +55,10 @@ export function createGrpcServer(shared: Shared, http: HttpHandler): GrpcServer 
   });
   function take(session: ServerHttp2Session): void {
     superviseSession(session, shared.options);
-    const peer = session.socket.remoteAddress ?? '';
+    const socketAddress = session.socket.remoteAddress;
     session.on('stream', (stream, headers, ...[, raw]) => {
       stream.on('error', ignore);
+      const peer = shared.clientAddressOf(socketAddress, headers);
       const wire = { stream, headers, raw: raw as unknown as string[], peer };
       try {
         serve(served, wire);

@@ -18,6 +18,7 @@ import { type RequestOnWire, send } from './http-send.ts';
 import { cutOff } from './read-body.ts';
 import {
   type Answer,
+  limitHeaders,
   renderError,
   renderExport,
   renderTracesApi,
@@ -108,12 +109,16 @@ function fail(wire: RequestOnWire, thrown: unknown): void {
   const { request, response, shared } = wire;
   refuseOrCut(thrown, {
     refuse(error) {
-      const peer = request.socket.remoteAddress ?? '';
+      const peer = peerOf(wire);
       shared.options.observability.refusals.record(error, { protocol: 'http', peer });
       send(wire, renderError(encodingOf(request.headers['content-type']), error), undefined);
     },
     cut: () => response.destroy(),
   });
+}
+
+function peerOf({ request, shared }: RequestOnWire): string {
+  return shared.clientAddressOf(request.socket.remoteAddress, request.headers);
 }
 
 /** One request: what the exchange needs to know about HTTP. */
@@ -134,7 +139,7 @@ class HttpCall {
       shared,
       {
         protocol: 'http',
-        peer: request.socket.remoteAddress ?? '',
+        peer: peerOf(wire),
         credentials: credentialsOf(received, shared.options.apiKeyHeader),
         platformHeader: textOf(headers[shared.options.platformHeader]),
         requestId: textOf(headers['x-request-id']),
@@ -206,6 +211,7 @@ class HttpCall {
   }
 
   #send(answer: Answer): void {
+    answer.headers.push(...limitHeaders(this.exchange.limits));
     send(this.#wire, answer, this.exchange.gatewayRequestId);
   }
 

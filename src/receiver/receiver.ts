@@ -15,6 +15,7 @@ import type { Budget } from '../core/budget.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Ingest } from '../core/incoming.ts';
 import type { Observability } from '../observability/observability.ts';
+import { createClientAddressOf } from './client-address.ts';
 import type { Shared } from './exchange.ts';
 import { createGrpcServer } from './grpc-server.ts';
 import { streamWindowBytes } from './grpc-session.ts';
@@ -51,6 +52,8 @@ export type ReceiverOptions = {
   /** How long a request waits for room in memory before it is refused. */
   readonly admissionWaitMs: number;
   readonly requestDeadlineMs: number;
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   readonly clock: Clock;
   readonly observability: Observability;
   readonly ingest: Ingest;
@@ -86,7 +89,15 @@ export function createReceiver(options: ReceiverOptions): Receiver {
     waitMs: options.admissionWaitMs,
     unreadBytesMax: streamWindowBytes,
   });
-  const shared: Shared = { options, admission, stopping: false, active: 0, onIdle: undefined };
+  const clientAddressOf = createClientAddressOf(options.trustedProxies);
+  const shared: Shared = {
+    options,
+    admission,
+    clientAddressOf,
+    stopping: false,
+    active: 0,
+    onIdle: undefined,
+  };
   const http = createHttpServer(shared);
   const grpc = createGrpcServer(shared, http.handle);
   const servers = { http1: http.server, http2: grpc.server };

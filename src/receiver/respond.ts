@@ -4,7 +4,7 @@
  */
 import type { Encoding } from '../core/delivery.ts';
 import type { GatewayError } from '../core/errors.ts';
-import type { ExportResult, TracesApiResult } from '../core/incoming.ts';
+import type { ExportResult, LimitState, TracesApiResult } from '../core/incoming.ts';
 import { encodeExportResponse, encodeRetryDetails, encodeStatus } from '../otlp/otlp.ts';
 import { acceptedEncodings, contentTypes } from './content.ts';
 
@@ -83,6 +83,29 @@ export function renderGrpcError(error: GatewayError): Record<string, string> {
   headers['google.rpc.retryinfo-bin'] = unpaddedBase64(details.retryInfo);
   return headers;
 }
+
+/**
+ * What the key may send per second and has left of it
+ * (draft-ietf-httpapi-ratelimit-headers, structured fields). Flat: name, value, name, value.
+ */
+export function limitHeaders(limits: readonly LimitState[]): string[] {
+  if (limits.length === 0) return [];
+  const policies = limits.map(
+    ({ name, perSecond }) => `"${name}";q=${perSecond};w=1${quotaUnits[name]}`,
+  );
+  const states = limits.map(({ name, left, waitMs }) => {
+    const seconds = Math.max(1, Math.ceil(waitMs / 1000));
+    return `"${name}";r=${left};t=${seconds}`;
+  });
+  return ['RateLimit-Policy', policies.join(', '), 'RateLimit', states.join(', ')];
+}
+
+/** `requests` is the unit of a policy that names none. */
+const quotaUnits: Readonly<Record<LimitState['name'], string>> = {
+  requests: '',
+  spans: ';qu="spans"',
+  bytes: ';qu="content-bytes"',
+};
 
 /** ASCII and free of line breaks, as headers and the reason phrase must be. */
 export function asciiLine(text: string): string {

@@ -28,6 +28,7 @@ function authOn(kept: Pick<Store, 'lookup' | 'recordUsage' | 'close'>): Auth {
     clock,
     observability,
     apiKeyHeader: 'x-api-key',
+    unknownKeyFailuresPerMinute: 0,
   });
 }
 

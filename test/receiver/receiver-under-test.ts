@@ -37,6 +37,7 @@ export type Setup = {
   readonly bytesMax?: number;
   readonly admissionWaitMs?: number;
   readonly requestDeadlineMs?: number;
+  readonly trustedProxies?: readonly string[];
   readonly clock?: Clock;
   /** Runs before the key is checked. */
   readonly beforeKey?: (request: IncomingRequest) => Promise<void>;
@@ -112,6 +113,7 @@ function optionsOf(setup: Setup): Omit<ReceiverOptions, 'budget' | 'observabilit
     platformHeader: 'x-mibo-platform-id',
     admissionWaitMs: setup.admissionWaitMs ?? 1000,
     requestDeadlineMs: setup.requestDeadlineMs ?? 9000,
+    trustedProxies: setup.trustedProxies ?? [],
     clock: setup.clock ?? systemClock,
   };
 }
