@@ -1,5 +1,4 @@
 /** Projects, agents and keys, made through the real command line. */
-import { expect } from 'vitest';
 import type { Ran } from './command.ts';
 import type { Workspace } from './gateway-process.ts';
 
@@ -25,7 +24,7 @@ export type KeyWanted = {
 export function registryOf(workspace: Pick<Workspace, 'command'>): Registry {
   const done = async (args: readonly string[], stdin?: string): Promise<Ran> => {
     const ran = await workspace.command(args, stdin);
-    expect(ran.code, `${args.join(' ')}\n${ran.stderr}`).toBe(0);
+    if (ran.code !== 0) throw new Error(`${args.join(' ')}: ${ran.code}\n${ran.stderr}`);
     return ran;
   };
   return {
