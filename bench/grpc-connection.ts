@@ -14,7 +14,7 @@ import {
   windowUpdateFrame,
   writeFrameHead,
 } from './http2-wire.ts';
-import type { Phase } from './load-client.ts';
+import type { Feeder } from './load-client.ts';
 
 export type GrpcConnectionOptions = {
   readonly port: number;
@@ -24,8 +24,8 @@ export type GrpcConnectionOptions = {
 };
 
 export type GrpcConnection = {
-  /** Keeps `streams` requests under way until the phase has no more. */
-  start(phase: Phase, streams: number): void;
+  /** Keeps `streams` requests under way until the feeder has no more. */
+  start(feeder: Feeder, streams: number): void;
   close(): void;
 };
 
@@ -52,7 +52,7 @@ class Connection implements GrpcConnection {
   private readonly messages: readonly Buffer[];
   private readonly requests = new Map<number, Request>();
   private readonly onSettings: () => void;
-  private phase: Phase | undefined;
+  private feeder: Feeder | undefined;
   private nextStream = 1;
   private unread: Buffer = Buffer.alloc(0);
   private windowBytes = 65_535;
@@ -77,8 +77,8 @@ class Connection implements GrpcConnection {
     socket.on('error', () => {});
   }
 
-  start(phase: Phase, streams: number): void {
-    this.phase = phase;
+  start(feeder: Feeder, streams: number): void {
+    this.feeder = feeder;
     this.socket.cork();
     for (let count = 0; count < streams; count += 1) this.sendNext();
     this.socket.uncork();
@@ -90,7 +90,7 @@ class Connection implements GrpcConnection {
 
   private sendNext(): void {
     const sentAtMs = performance.now();
-    const index = this.phase?.next(sentAtMs);
+    const index = this.feeder?.next(sentAtMs);
     if (index === undefined) return;
     const stream = this.nextStream;
     const block = stream === 1 ? this.heads.first : this.heads.later;
@@ -177,7 +177,7 @@ class Connection implements GrpcConnection {
     const request = this.requests.get(stream);
     if (request === undefined) return;
     this.requests.delete(stream);
-    this.phase?.answered(status, status === 'grpc 0', request);
+    this.feeder?.answered(status, status === 'grpc 0', request);
     this.sendNext();
   }
 
@@ -205,9 +205,9 @@ class Connection implements GrpcConnection {
 
   /** Nothing more can be sent here; the row fails by this count. */
   private failAll(status: string): void {
-    const { phase } = this;
-    this.phase = undefined;
-    for (const request of this.requests.values()) phase?.answered(status, false, request);
+    const { feeder } = this;
+    this.feeder = undefined;
+    for (const request of this.requests.values()) feeder?.answered(status, false, request);
     this.requests.clear();
   }
 }

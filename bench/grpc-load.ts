@@ -4,17 +4,17 @@
  * core of gateway busy.
  */
 
-import { openGrpcConnection } from './grpc-connection.ts';
-import { type LoadClient, Phase, type PhaseResult, type Target } from './load-client.ts';
+import { type GrpcConnectionOptions, openGrpcConnection } from './grpc-connection.ts';
+import {
+  type LoadClient,
+  Phase,
+  type PhaseResult,
+  type RequestForm,
+  type Target,
+} from './load-client.ts';
 
 export async function createGrpcLoad(target: Target): Promise<LoadClient> {
-  const messages = target.payloads.map(({ body }) => {
-    const prefix = Buffer.alloc(5);
-    prefix[0] = target.compression === 'identity' ? 0 : 1;
-    prefix.writeUInt32BE(body.length, 1);
-    return Buffer.concat([prefix, body]);
-  });
-  const options = { port: target.port, fields: fieldsOf(target), messages };
+  const options = grpcOptionsOf(target);
   const connections = await Promise.all(
     Array.from({ length: target.connections }, () => openGrpcConnection(options)),
   );
@@ -30,7 +30,18 @@ export async function createGrpcLoad(target: Target): Promise<LoadClient> {
   };
 }
 
-function fieldsOf(target: Target): [string, string][] {
+/** What one connection to this target sends. */
+export function grpcOptionsOf(target: RequestForm): GrpcConnectionOptions {
+  const messages = target.payloads.map(({ body }) => {
+    const prefix = Buffer.alloc(5);
+    prefix[0] = target.compression === 'identity' ? 0 : 1;
+    prefix.writeUInt32BE(body.length, 1);
+    return Buffer.concat([prefix, body]);
+  });
+  return { port: target.port, fields: fieldsOf(target), messages };
+}
+
+function fieldsOf(target: RequestForm): [string, string][] {
   return [
     [':path', '/opentelemetry.proto.collector.trace.v1.TraceService/Export'],
     [':authority', `127.0.0.1:${target.port}`],

@@ -3,12 +3,21 @@
  * plain socket; of an answer only the status and the end are looked at.
  */
 import { connect, type Socket } from 'node:net';
-import { type LoadClient, Phase, type PhaseResult, type Target } from './load-client.ts';
+import {
+  type Feeder,
+  type LoadClient,
+  Phase,
+  type PhaseResult,
+  type RequestForm,
+  type Target,
+} from './load-client.ts';
 
 export async function createHttpLoad(target: Target): Promise<LoadClient> {
-  const requests = target.payloads.map(({ body }) => Buffer.concat([head(target, body), body]));
+  const requests = httpRequestsOf(target);
   const lanes = await Promise.all(
-    Array.from({ length: target.connections }, () => openLane(target.port, requests)),
+    Array.from({ length: target.connections }, () =>
+      openHttpLane(target.port, (index) => requests[index] as Buffer),
+    ),
   );
   return {
     run: (durationMs) =>
@@ -22,7 +31,11 @@ export async function createHttpLoad(target: Target): Promise<LoadClient> {
   };
 }
 
-function head(target: Target, body: Buffer): Buffer {
+export function httpRequestsOf(target: RequestForm): Buffer[] {
+  return target.payloads.map(({ body }) => Buffer.concat([head(target, body), body]));
+}
+
+function head(target: RequestForm, body: Buffer): Buffer {
   const lines = [
     'POST /v1/traces HTTP/1.1',
     `host: 127.0.0.1:${target.port}`,
@@ -37,28 +50,31 @@ function head(target: Target, body: Buffer): Buffer {
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
 }
 
-type Lane = { start(phase: Phase): void; close(): void };
+export type HttpLane = { start(feeder: Feeder): void; close(): void };
 
 /** One connection with one request under way; the answer starts the next one. */
-async function openLane(port: number, requests: readonly Buffer[]): Promise<Lane> {
+export async function openHttpLane(
+  port: number,
+  requestOf: (index: number) => Buffer,
+): Promise<HttpLane> {
   const socket = await opened(port);
-  let phase: Phase | undefined;
+  let feeder: Feeder | undefined;
   let request = { index: 0, sentAtMs: 0 };
   let unread = '';
 
   function sendNext(): void {
     const sentAtMs = performance.now();
-    const index = phase?.next(sentAtMs);
+    const index = feeder?.next(sentAtMs);
     if (index === undefined) {
-      phase = undefined;
+      feeder = undefined;
       return;
     }
     request = { index, sentAtMs };
-    socket.write(requests[index] as Buffer);
+    socket.write(requestOf(index));
   }
 
   function settle(status: string): void {
-    phase?.answered(status, status === '200', request);
+    feeder?.answered(status, status === '200', request);
     sendNext();
   }
 
@@ -70,15 +86,15 @@ async function openLane(port: number, requests: readonly Buffer[]): Promise<Lane
     settle(status);
   });
   socket.on('close', () => {
-    if (phase === undefined) return;
+    if (feeder === undefined) return;
     // Nothing more can be sent here; the row fails by this count.
-    phase.answered('closed', false, request);
-    phase = undefined;
+    feeder.answered('closed', false, request);
+    feeder = undefined;
   });
   socket.on('error', () => {});
   return {
     start(next) {
-      phase = next;
+      feeder = next;
       sendNext();
     },
     close: () => socket.destroy(),

@@ -1,13 +1,17 @@
 /** What both load clients share: which body is next, and what became of the requests. */
 import type { Payload } from './payloads.ts';
 
-export type Target = {
+/** What the requests look like, on each connection. */
+export type RequestForm = {
   readonly port: number;
   /** Empty for a bare sink. */
   readonly apiKey: string;
   readonly contentType: string;
   readonly compression: 'identity' | 'gzip';
   readonly payloads: readonly Payload[];
+};
+
+export type Target = RequestForm & {
   readonly connections: number;
   /** Streams on each connection; 1 for HTTP/1.1. */
   readonly streams: number;
@@ -30,11 +34,21 @@ export type LoadClient = {
   close(): void;
 };
 
+/** What a connection asks for its next request, and tells of each answer. */
+export type Feeder = {
+  /** The index of the next body to send; undefined for none now. */
+  next(nowMs: number): number | undefined;
+  /** `success` is the one status of this protocol that means every span was taken. */
+  answered(status: string, success: boolean, request: SentRequest): void;
+};
+
+export type SentRequest = { readonly index: number; readonly sentAtMs: number };
+
 /** The gateway answers within 9 s; what takes longer than this is lost. */
 const answerWaitMs = 15_000;
 
 /** One phase: hands out bodies, counts answers, and ends when the last one is in. */
-export class Phase {
+export class Phase implements Feeder {
   private readonly latenciesMs: number[] = [];
   private readonly statuses = new Map<string, number>();
   private readonly beganAtMs = performance.now();
@@ -56,7 +70,7 @@ export class Phase {
     this.giveUp = setTimeout(() => this.end('unanswered'), options.durationMs + answerWaitMs);
   }
 
-  /** The index of the next body to send; undefined when the time is over. */
+  /** Undefined when the time is over. */
   next(nowMs: number): number | undefined {
     if (nowMs >= this.endsAtMs) return undefined;
     const index = (this.latenciesMs.length + this.underWay) % this.payloads.length;
@@ -64,8 +78,7 @@ export class Phase {
     return index;
   }
 
-  /** `success` is the one status of this protocol that means every span was taken. */
-  answered(status: string, success: boolean, request: { index: number; sentAtMs: number }): void {
+  answered(status: string, success: boolean, request: SentRequest): void {
     const nowMs = performance.now();
     this.latenciesMs.push(nowMs - request.sentAtMs);
     this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
