@@ -76,8 +76,11 @@ export function makeDurable(connection: Connection): void {
   connection.run('PRAGMA synchronous = FULL');
 }
 
-/** Runs what is not there yet, as one transaction; two processes at once wait for each other. */
-export function migrate(connection: Connection, nowMs: number): void {
+/**
+ * Runs what is not there yet, as one transaction; two processes at once wait for each other.
+ * Returns the numbers of the steps that were missing.
+ */
+export function migrate(connection: Connection, nowMs: number): number[] {
   connection.run('BEGIN IMMEDIATE');
   try {
     connection.run(
@@ -87,7 +90,8 @@ export function migrate(connection: Connection, nowMs: number): void {
     const applied = connection.all<AppliedMigration>(
       'SELECT number, checksum FROM schema_migrations ORDER BY number',
     );
-    for (const migration of missingMigrations(migrations, applied)) {
+    const missing = missingMigrations(migrations, applied);
+    for (const migration of missing) {
       connection.script(migration.sql);
       connection.run(
         'INSERT INTO schema_migrations (number, checksum, applied_at_ms) VALUES (?, ?, ?)',
@@ -97,6 +101,7 @@ export function migrate(connection: Connection, nowMs: number): void {
       );
     }
     connection.run('COMMIT');
+    return missing.map(({ number }) => number);
   } catch (error) {
     rollBack(connection);
     throw error;

@@ -102,6 +102,22 @@ export function openSqliteFile(path: string, clock: Clock): SqliteFile {
   };
 }
 
+/** Makes the file and its tables where they are missing; the numbers of the steps that were. */
+export function migrateSqliteFile(path: string, clock: Clock): number[] {
+  try {
+    createDatabaseFile(path);
+    const writer = connect(path, openTimeoutMs);
+    try {
+      makeDurable(writer);
+      return migrate(writer, clock.wallMs());
+    } finally {
+      writer.close();
+    }
+  } catch (thrown) {
+    throw openFault(thrown, path);
+  }
+}
+
 /** Refusals leave as they are, any fault as `store_unavailable`. */
 function translated(thrown: unknown): GatewayError | RegistryError {
   return thrown instanceof RegistryError ? thrown : storeFault(thrown);

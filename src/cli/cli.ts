@@ -22,6 +22,7 @@ import { addConfigCommands } from './config-commands.ts';
 import { addHealthCommand } from './health.ts';
 import type { Io } from './io.ts';
 import { addKeyCommands } from './keys.ts';
+import { addMigrateCommand } from './migrate.ts';
 import { addProjectCommands } from './projects.ts';
 import { Refusal } from './refusal.ts';
 import { addRunCommands } from './run-commands.ts';
@@ -70,6 +71,7 @@ function buildProgram(io: Io): Command {
   addAgentCommands(program, io);
   addKeyCommands(program, io);
   addAuditCommands(program, io);
+  addMigrateCommand(program, io);
   addHealthCommand(program, io);
   return program;
 }

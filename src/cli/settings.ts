@@ -1,8 +1,7 @@
 /** The options that say which configuration a command works with. */
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { openStore, type Store } from '../auth/auth.ts';
-import { type Config, findConfigFiles, loadConfig } from '../config/config.ts';
+import { type OpenStoreOptions, openStore, type Store } from '../auth/auth.ts';
+import { type Config, findConfigFiles, loadConfig, redisInUse } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { GivenOption } from './command-line.ts';
 import type { Io } from './io.ts';
@@ -42,6 +41,18 @@ export function loadSettings(io: Io, options: SettingsOptions): Config {
   });
 }
 
+/** Where the registry is kept that a command works with. */
+export function storeSettings(io: Io, options: SettingsOptions): OpenStoreOptions {
+  const config = loadSettings(io, options);
+  const { mode, store } = config.auth;
+  if (mode !== 'keys') {
+    throw new Refusal(
+      `set auth.mode to keys, or manage keys at the next hop: with ${mode} none are kept here`,
+    );
+  }
+  return { place: store, redis: redisInUse(config), clock: systemClock };
+}
+
 /**
  * Runs `work` with the configured store and closes it, whatever happens. `place` tells a user who
  * looks in vain that it is another folder's store.
@@ -51,16 +62,10 @@ export async function withStore<T>(
   options: SettingsOptions,
   work: (store: Store, place: string) => Promise<T>,
 ): Promise<T> {
-  const { auth } = loadSettings(io, options);
-  if (auth.mode !== 'keys') {
-    throw new Refusal(
-      `set auth.mode to keys, or manage keys at the next hop: with ${auth.mode} none are kept here`,
-    );
-  }
-  const { store } = await openStore({ place: auth.store, clock: systemClock });
+  const { store, where, close } = await openStore(storeSettings(io, options));
   try {
-    return await work(store, resolve(auth.store.path));
+    return await work(store, where);
   } finally {
-    await store.close();
+    await close();
   }
 }

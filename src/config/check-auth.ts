@@ -1,4 +1,5 @@
 /** What must hold between the settings of keys, their store, its caches and the admin API. */
+import { isLoopback } from '../core/loopback.ts';
 import type { JointProblem } from './check.ts';
 import { formatEndpoint } from './notation.ts';
 import { presetTree } from './presets.ts';
@@ -47,8 +48,8 @@ const redisServers = /^rediss?:\/\/[^\s,]+(?:,rediss?:\/\/[^\s,]+)*$/;
 const redisSentinels = /^redis\+sentinel:\/\/[^\s/]+\/[^\s/]+(?:\/\d+)?$/;
 
 function redisUrlFits(config: Config): JointProblem[] {
-  const { url } = config.auth.redis;
-  if (!usesRedis(config) || redisServers.test(url) || redisSentinels.test(url)) return [];
+  const url = redisInUse(config)?.url;
+  if (url === undefined || redisServers.test(url) || redisSentinels.test(url)) return [];
   return [
     {
       path: 'auth.redis.url',
@@ -59,18 +60,21 @@ function redisUrlFits(config: Config): JointProblem[] {
   ];
 }
 
-/** Whether Redis has anything to do: SQLite needs no cache before it. */
-function usesRedis({ auth, limits }: Config): boolean {
-  if (auth.mode !== 'keys' || auth.redis.url === '') return false;
-  return auth.store.kind === 'postgres' || Object.values(limits.per_key).some((rate) => rate > 0);
+/** Undefined where Redis has nothing to do: SQLite needs no cache before it. */
+export function redisInUse({
+  auth,
+  limits,
+}: Config): { readonly url: string; readonly keyPrefix: string } | undefined {
+  const { url, key_prefix: keyPrefix } = auth.redis;
+  if (auth.mode !== 'keys' || url === '') return undefined;
+  const isLimited = Object.values(limits.per_key).some((rate) => rate > 0);
+  return auth.store.kind === 'postgres' || isLimited ? { url, keyPrefix } : undefined;
 }
-
-const loopback = /^(?:127(?:\.\d{1,3}){3}|::1|localhost)$/i;
 
 /** Whoever reaches the API can make keys. */
 function adminIsGuarded({ admin }: Config): JointProblem[] {
   const { endpoint, token } = admin;
-  if (endpoint === null || token !== '' || loopback.test(endpoint.host)) return [];
+  if (endpoint === null || token !== '' || isLoopback(endpoint.host)) return [];
   return [
     {
       path: 'admin.token',

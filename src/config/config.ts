@@ -20,6 +20,7 @@ import { type Config, isOpen } from './schema.ts';
 import { merge } from './tree.ts';
 import { validate } from './validate.ts';
 
+export { redisInUse } from './check-auth.ts';
 export { ConfigError, type ConfigProblem, formatProblems } from './problems.ts';
 export { renderConfig } from './render.ts';
 export type { Config } from './schema.ts';

@@ -332,3 +332,10 @@ describe('the audit', () => {
     expect((await desk.registry(...args, '0')).code).toBe(2);
   });
 });
+
+test('migrate makes the tables, once', async () => {
+  expect(await json('migrate')).toEqual({ steps: [1] });
+  const again = await desk.registry('migrate');
+  expect(again).toMatchObject({ code: 0, stdout: '' });
+  expect(again.stderr).toBe(`Nothing to do: the tables are all there, in ${desk.storePath}.\n`);
+});
