@@ -18,6 +18,7 @@ import type { Grant, KeyLookup, Store } from './store.ts';
 import { loggedFault, storeFault } from './store-fault.ts';
 import { createUnknownKeyFailures } from './unknown-key-failures.ts';
 
+export { createKeyCache, type KeyCache, type KeyCacheState } from './key-cache.ts';
 export { maskKey } from './key-format.ts';
 export {
   createKeyLimits,
@@ -64,6 +65,7 @@ export type {
   Store,
 } from './store.ts';
 export { auditActions } from './store.ts';
+export { loggedFault } from './store-fault.ts';
 
 /** A key that was accepted. */
 export type Authenticated = {
