@@ -62,7 +62,7 @@ export class LeasedBucket {
   readonly #portion: number[];
   /** Passed here since the last question. */
   readonly #passed: number[];
-  /** Needed by those that wait for the question under way. */
+  /** Needed by all who wait. */
   readonly #awaited: number[];
   #askedAtMs = Number.NEGATIVE_INFINITY;
   #leasedAtMs = Number.NEGATIVE_INFINITY;
@@ -90,13 +90,22 @@ export class LeasedBucket {
   }
 
   async #takeShared(cost: Cost): Promise<Refusal | undefined> {
+    this.#add(this.#awaited, cost, 1);
+    try {
+      return await this.#takeOnceAnswered(cost);
+    } finally {
+      this.#add(this.#awaited, cost, -1);
+    }
+  }
+
+  async #takeOnceAnswered(cost: Cost): Promise<Refusal | undefined> {
     const { clock } = this.#options;
     const endsAtMs = clock.monotonicMs() + waitMsMax;
     for (;;) {
       const joined = this.#question;
-      const leased = await (joined === undefined ? this.#ask(cost) : this.#join(joined, cost));
+      const leased = await (joined ?? this.#ask(cost));
       const nowMs = clock.monotonicMs();
-      if (leased === undefined || nowMs >= endsAtMs) return this.#local.take(cost, nowMs);
+      if (leased === undefined) return this.#local.take(cost, nowMs);
       if (joined === undefined && leased.granted) {
         this.#note(cost, nowMs);
         return undefined;
@@ -107,15 +116,7 @@ export class LeasedBucket {
       }
       const refusal = this.#seen.refusal(cost, nowMs);
       if (refusal !== undefined) return refusal;
-    }
-  }
-
-  async #join(question: Promise<Leased | undefined>, cost: Cost): Promise<Leased | undefined> {
-    this.#add(this.#awaited, cost, 1);
-    try {
-      return await question;
-    } finally {
-      this.#add(this.#awaited, cost, -1);
+      if (nowMs >= endsAtMs) return this.#local.take(cost, nowMs);
     }
   }
 
@@ -124,7 +125,7 @@ export class LeasedBucket {
     const wants = limits.map((limit, index) => ({
       limit,
       need: need[limit.name],
-      extra: this.#extraOf(index, clock.monotonicMs()),
+      extra: this.#extraOf(index, need, clock.monotonicMs()),
     }));
     this.#askedAtMs = clock.monotonicMs();
     this.#passed.fill(0);
@@ -136,15 +137,15 @@ export class LeasedBucket {
     return this.#question;
   }
 
-  /** What the next tenth of a second needs at the pace since the last question, and who waits. */
-  #extraOf(index: number, nowMs: number): number {
-    const { perSecond } = this.#options.limits[index] as Limit;
+  /** For the next tenth of a second at the pace since the last question, and for who else waits. */
+  #extraOf(index: number, need: Cost, nowMs: number): number {
+    const { name, perSecond } = this.#options.limits[index] as Limit;
     const elapsedMs = nowMs - this.#askedAtMs;
-    // A pace that was seen for a short time only may double, not more.
-    const atThisPace = (this.#passed[index] as number) * Math.min(2, portionMs / elapsedMs);
-    const wished = atThisPace + (this.#awaited[index] as number);
-    const portion = Math.floor(Math.min(perSecond * portionOfSecond, wished));
-    return Math.max(0, portion - (this.#leased[index] as number));
+    // Questions come at half of a portion: four times what passed since doubles it, at most.
+    const atThisPace = (this.#passed[index] as number) * Math.min(4, portionMs / elapsedMs);
+    const portion = Math.min(perSecond * portionOfSecond, atThisPace);
+    const others = (this.#awaited[index] as number) - (need[name] ?? 0);
+    return Math.max(0, Math.floor(portion + others - (this.#leased[index] as number)));
   }
 
   #keep({ extras, fullInMs }: Leased): void {
@@ -156,6 +157,7 @@ export class LeasedBucket {
     });
   }
 
+  /** What costs nothing passes while no debt is known: its real cost is asked for later. */
   #covers(cost: Cost, nowMs: number): boolean {
     const { limits } = this.#options;
     for (let index = 0; index < limits.length; index += 1) {
