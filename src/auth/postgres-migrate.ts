@@ -99,8 +99,11 @@ async function refuseReplica(session: Session): Promise<void> {
   throw new Error('it is a replica, which may be behind: use the address of the primary');
 }
 
+/** Asks the catalog: a name that was looked up in vain is remembered while a lock is waited for. */
 async function appliedTo(session: Session): Promise<AppliedMigration[]> {
-  const sql = "SELECT to_regclass('gateway_migrations') IS NOT NULL AS there";
+  const sql =
+    "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relname = 'gateway_migrations' " +
+    'AND pg_table_is_visible(oid)) AS there';
   const [row] = await session.query<{ there: boolean }>(sql);
   if (row?.there !== true) return [];
   return session.query('SELECT number, checksum FROM gateway_migrations ORDER BY number');
