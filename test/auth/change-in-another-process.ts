@@ -1,10 +1,13 @@
-/** A process that changes a store, as the commands do: PATH, what to do, and its words. */
-import { openSqliteStore } from '../../src/auth/auth.ts';
+/** A process that changes a store, as the commands do: PATH or URL, what to do, and its words. */
+import { openPostgresStore } from '../../src/auth/postgres-store.ts';
+import { openSqliteStore } from '../../src/auth/sqlite-store.ts';
 import { systemClock } from '../../src/core/clock.ts';
 
-const [path = '', what = '', first = '', second = ''] = process.argv.slice(2);
+const [place = '', what = '', first = '', second = ''] = process.argv.slice(2);
 const by = 'test:other';
-const store = openSqliteStore({ path, clock: systemClock });
+const store = place.startsWith('postgres://')
+  ? await openPostgresStore({ url: place, clock: systemClock })
+  : openSqliteStore({ path: place, clock: systemClock });
 
 if (what === 'add-projects') {
   for (let index = 0; index < Number(second); index += 1) {

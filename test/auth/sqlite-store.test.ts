@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
@@ -21,6 +21,7 @@ import { openSqliteStore, type Store } from '../../src/auth/auth.ts';
 import { hashKey } from '../../src/auth/key-format.ts';
 import { connect, makeDurable } from '../../src/auth/sqlite-connection.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { changer, changerScript } from './changer.ts';
 import { createManualClock } from './manual-clock.ts';
 import { storeContract } from './store-contract.ts';
 
@@ -49,24 +50,6 @@ storeContract(async () => {
   const clock = createManualClock();
   return { store: open(join(folder(), 'keys.db'), clock), clock };
 });
-
-/** Another process, as the commands are one; resolves with what it printed. */
-function changer(path: string, ...change: string[]) {
-  const child = spawn(
-    process.execPath,
-    [join(import.meta.dirname, 'change-in-another-process.ts'), path, ...change],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
-  let printed = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    printed += text;
-  });
-  return {
-    child,
-    firstLine: () => once(child.stdout, 'data').then(() => printed.trim()),
-    done: () => once(child, 'exit').then(([code]) => ({ code: code as number, printed })),
-  };
-}
 
 async function withKey(path: string) {
   const store = open(path);
@@ -185,9 +168,8 @@ describe('the file', () => {
   });
 
   test('below a folder in which nothing can be made is refused, not tried for ever', () => {
-    const script = join(import.meta.dirname, 'change-in-another-process.ts');
     // In a process of its own, since no timer ends a call that never comes back.
-    const { status, stderr } = spawnSync(process.execPath, [script, '/proc/x/y/keys.db'], {
+    const { status, stderr } = spawnSync(process.execPath, [changerScript, '/proc/x/y/keys.db'], {
       timeout: 4_000,
       killSignal: 'SIGKILL',
       encoding: 'utf8',
