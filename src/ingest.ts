@@ -149,7 +149,7 @@ async function acceptExport(
 
 /** From the first resource that routing refused; the whole if the downstream refused one. */
 function refusedPart(message: Buffer, walked: WalkedExport, routed: Routed): Buffer {
-  const refused = walked.resources[routed.agentOf.indexOf(undefined)];
+  const refused = walked.resources.find((_, index) => routed.agentOf[index] === undefined);
   return refused === undefined ? message : message.subarray(refused.start, refused.end);
 }
 
