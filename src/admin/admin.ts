@@ -1,7 +1,7 @@
 /**
  * The admin API: the registry of projects, agents and keys over HTTP, and what the gateway knows of
- * itself. A thin door: every promise (commit order, the wait until a revoke is effective) is kept by
- * the store's own functions, which the commands call too.
+ * itself. A thin door: every promise (commit order, the wait until a revoke is effective) is kept
+ * by the store's own functions, which the commands call too.
  *
  * Promise: nobody gets in without the token, or, where none is set, from anywhere but this machine;
  * a secret is shown once, in the answer that makes it; every answer is described by

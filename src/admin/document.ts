@@ -2,9 +2,9 @@
 import { type App, base } from './routes.ts';
 
 const description = `\
-Projects, agents and API keys of this gateway, and what happens to them. Errors are problem details
-(RFC 9457): \`detail\` says what to do. Times are RFC 3339. Lists come in pages: hand \`next_cursor\`
-on as \`cursor\`.`;
+Projects, agents and API keys of this gateway, and what happens to them. Errors are problem
+details (RFC 9457): \`detail\` says what to do. Times are RFC 3339. Lists come in pages: hand
+\`next_cursor\` on as \`cursor\`.`;
 
 const info = {
   title: 'Mibo OTLP gateway: admin API',

@@ -1,5 +1,5 @@
 /**
- * Every error of the admin API, as problem details (RFC 9457): what it means for HTTP, in one place.
+ * Every error of the admin API, as problem details (RFC 9457); what it means for HTTP, once.
  *
  *   {"type":"about:blank","title":"Not Found","status":404,"detail":"list the keys for …"}
  */

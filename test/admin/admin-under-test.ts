@@ -34,7 +34,7 @@ export type AdminUnderTest = {
   /** Every line of the log so far. */
   readonly logged: () => string;
   /** With the token, if the admin API has one; `path` begins after `/admin/v1`. */
-  call(method: string, path: string, body?: unknown, headers?: readonly string[]): Promise<Answer>;
+  call(method: string, path: string, body?: unknown): Promise<Answer>;
   /** The JSON of a call that works. */
   ok(method: string, path: string, body?: unknown): Promise<Record<string, unknown>>;
 };
@@ -75,13 +75,13 @@ export async function startAdmin(given: Partial<AdminOptions> = {}): Promise<Adm
   closers.push(() => admin.stop());
   const authorization = options.token === '' ? [] : ['Authorization', `Bearer ${options.token}`];
 
-  const call: AdminUnderTest['call'] = async (method, path, body, headers = []) => {
+  const call: AdminUnderTest['call'] = async (method, path, body) => {
     const type = body === undefined ? [] : ['Content-Type', 'application/json'];
     const answer = await http({
       port,
       method,
       path: `/admin/v1${path}`,
-      headers: [...authorization, ...type, ...headers],
+      headers: [...authorization, ...type],
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = answer.body.toString();
