@@ -53,6 +53,7 @@ function configText(folder: string, sinkPort: number): string {
       http: { endpoint: 127.0.0.1:0 }
 auth: { store: { path: ${JSON.stringify(join(folder, 'keys.db'))} } }
 downstream: { endpoint: http://127.0.0.1:${sinkPort} }
+admin: { endpoint: "" }
 telemetry:
   metrics: { endpoint: 127.0.0.1:0 }
   health: { endpoint: 127.0.0.1:0 }

@@ -1,16 +1,18 @@
 /**
  * The wiring: builds each room once, in the order of the journey. A table of contents.
  *
- * Start: health → store → queue → forwarder → receivers → ready. Stop, front to back: not ready →
- * receivers finish what they are reading → last used is written, the store closes → the forwarder
- * drains → health closes.
+ * Start: health → store and key cache → queue → forwarder → admin → receivers → ready. Stop, front to
+ * back: not ready → receivers finish what they are reading → admin → last used is written, cache and
+ * store close → the forwarder drains → health closes.
  */
+import type { Admin } from './admin/admin.ts';
 import type { Config } from './config/config.ts';
 import { type Budget, createBudget } from './core/budget.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Deliver } from './core/delivery.ts';
 import { createForwarder, type Forwarder } from './forwarder/forwarder.ts';
 import { type GatewayKeys, openKeys } from './gateway-keys.ts';
+import { addGauges, createStatus, type GatewayRooms } from './gateway-state.ts';
 import { createIngest } from './ingest.ts';
 import {
   createHealth,
@@ -41,6 +43,8 @@ export type GatewayPorts = {
   readonly httpPort: number;
   readonly healthPort: number;
   readonly metricsPort: number;
+  /** Undefined where it is switched off. */
+  readonly adminPort: number | undefined;
 };
 
 /** What the rooms share. */
@@ -65,7 +69,9 @@ export function createGateway(options: GatewayOptions): Gateway {
   const health = buildHealth(base, () => (state === 'ready' ? undefined : state));
   let keys: GatewayKeys | undefined;
   let receiver: Receiver | undefined;
-  addGauges(base, queue);
+  let admin: Admin | undefined;
+  const rooms: GatewayRooms = { ...base, queue, keys: () => keys };
+  addGauges(rooms);
 
   async function start(): Promise<GatewayPorts> {
     // First, so that it is seen to live while it waits for its store.
@@ -87,7 +93,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     });
     if (queue !== undefined) forwarder.run(queue);
     receiver = createReceiver(receiverOptions(base, ingest));
-    const ports = { ...healthPorts, ...(await receiver.start()) };
+    admin = await buildAdmin(rooms);
+    const { adminPort } = (await admin?.start()) ?? {};
+    const ports = { ...healthPorts, adminPort, ...(await receiver.start()) };
     state = 'ready';
     return ports;
   }
@@ -97,6 +105,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const deadlineAtMs = clock.monotonicMs() + config.shutdown_timeout;
     const leftMs = () => Math.max(0, deadlineAtMs - clock.monotonicMs());
     await receiver?.stop(leftMs());
+    await admin?.stop();
     await keys?.auth.close();
     await forwarder.stop(leftMs());
     await queue?.close();
@@ -192,6 +201,23 @@ function receiverOptions(
   };
 }
 
+/** Loaded only where it listens: the memory of a sidecar counts. */
+async function buildAdmin(rooms: GatewayRooms): Promise<Admin | undefined> {
+  const { config, clock, observability, keys } = rooms;
+  const { endpoint, token } = config.admin;
+  if (endpoint === null) return undefined;
+  const { createAdmin } = await import('./admin/admin.ts');
+  return createAdmin({
+    endpoint,
+    token,
+    store: keys()?.store,
+    rejections: observability.rejections,
+    status: createStatus(rooms),
+    log: observability.log,
+    clock,
+  });
+}
+
 function buildHealth({ config, observability }: Base, failing: () => string | undefined) {
   return createHealth({
     health: config.telemetry.health.endpoint,
@@ -199,18 +225,4 @@ function buildHealth({ config, observability }: Base, failing: () => string | un
     metrics: observability.metrics,
     checks: [{ name: 'gateway', failing }],
   });
-}
-
-function addGauges({ observability, budget }: Base, queue: Queue | undefined): void {
-  observability.metrics.gauge(
-    'mibo_gateway_in_flight_bytes',
-    'Bytes of requests and of the memory queue that are held in memory.',
-    () => budget.usedBytes,
-  );
-  if (queue === undefined) return;
-  observability.metrics.gauge(
-    'mibo_gateway_queue_items',
-    'Spans that wait in the sending queue.',
-    () => queue.depth().items,
-  );
 }

@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../observability/observability.ts';
 import type { KeySource } from './key-source.ts';
+import type { LimitStore } from './limits.ts';
 import type { RedisConnection } from './redis-connection.ts';
 import type { SharedCache } from './shared-cache.ts';
 import type { Store } from './store.ts';
@@ -18,10 +19,17 @@ export type StorePlace =
   | { readonly kind: 'sqlite'; readonly path: string }
   | { readonly kind: 'postgres'; readonly url: string };
 
+export type RedisPlace = {
+  readonly url: string;
+  readonly keyPrefix: string;
+  /** How long the cache before PostgreSQL keeps a record. */
+  readonly recordTtlMs: number;
+};
+
 export type OpenStoreOptions = {
   readonly place: StorePlace;
   /** Left out: none. Where the store is PostgreSQL, changes are announced through it. */
-  readonly redis?: { readonly url: string; readonly keyPrefix: string } | undefined;
+  readonly redis?: RedisPlace | undefined;
   readonly clock: Clock;
   readonly log?: Log;
   /** How long a server that does not answer yet is waited for; 0 by default. */
@@ -36,6 +44,8 @@ export type OpenedStore = {
   readonly source: KeySource | undefined;
   readonly shared: SharedCache | undefined;
   readonly redis: RedisConnection | undefined;
+  /** Where what each key sends is counted for all gateways. */
+  readonly limits: LimitStore | undefined;
   /** Of the store and of Redis. */
   close(): Promise<void>;
 };
@@ -54,6 +64,7 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenedStore>
       ...opened,
       where,
       redis,
+      limits: await limitsIn(redis),
       async close() {
         await opened.shared?.close();
         redis?.close();
@@ -109,13 +120,23 @@ async function openPostgres(
   redis: RedisConnection | undefined,
 ): Promise<Opened> {
   const { openPostgresStore } = await import('./postgres-store.ts');
-  const shared = redis === undefined ? undefined : await sharedCache(redis);
+  const shared = await sharedCache(options, redis);
   const announcer = shared === undefined ? {} : { announcer: shared };
   const store = await openPostgresStore({ ...options, ...announcer, url });
   return { store, source: store.source, shared };
 }
 
-async function sharedCache(redis: RedisConnection): Promise<SharedCache> {
+async function sharedCache(
+  { redis: place }: OpenStoreOptions,
+  redis: RedisConnection | undefined,
+): Promise<SharedCache | undefined> {
+  if (place === undefined || redis === undefined) return undefined;
   const { createRedisCache } = await import('./redis-cache.ts');
-  return createRedisCache({ redis });
+  return createRedisCache({ redis, ttlMs: place.recordTtlMs });
+}
+
+async function limitsIn(redis: RedisConnection | undefined): Promise<LimitStore | undefined> {
+  if (redis === undefined) return undefined;
+  const { createRedisLimits } = await import('./redis-limits.ts');
+  return createRedisLimits(redis);
 }

@@ -9,13 +9,11 @@
  *
  * Does not end the process, and takes the outside world (streams, environment, signals) as `Io`.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError, Help, type Option } from 'commander';
 import { maskKey, RegistryError } from '../auth/auth.ts';
 import { ConfigError } from '../config/config.ts';
 import { GatewayError } from '../core/errors.ts';
-import { createObservability } from '../observability/observability.ts';
+import { createObservability, ownVersion } from '../observability/observability.ts';
 import { addAgentCommands } from './agents.ts';
 import { addAuditCommands } from './audit.ts';
 import { addConfigCommands } from './config-commands.ts';
@@ -94,9 +92,4 @@ function wordsOf(fault: unknown): string | undefined {
 /** A key that was written where something else belongs is not repeated into logs of a terminal. */
 function withoutKeys(text: string): string {
   return text.replace(/mibo_[\w-]{8,}/g, maskKey);
-}
-
-function ownVersion(): string {
-  const path = join(import.meta.dirname, '..', '..', 'package.json');
-  return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version;
 }

@@ -16,6 +16,7 @@ export type Listener = Endpoint & {
 export function gatewayListeners(config: Config, ports?: GatewayPorts): Listener[] {
   const { grpc, http } = config.receivers.otlp.protocols;
   const { health, metrics } = config.telemetry;
+  const admin = config.admin.endpoint;
   const at = (name: string, setting: string, { host, port }: Endpoint) => {
     const option = (to: Endpoint) => ['--set', `${setting}.endpoint=${written(to)}`] as const;
     return { name, option, host, port };
@@ -28,6 +29,7 @@ export function gatewayListeners(config: Config, ports?: GatewayPorts): Listener
     at('otlp_http', 'receivers.otlp.protocols.http', moved(http, ports?.httpPort)),
     at('health', 'telemetry.health', moved(health, ports?.healthPort)),
     at('metrics', 'telemetry.metrics', moved(metrics, ports?.metricsPort)),
+    ...(admin === null ? [] : [at('admin', 'admin', moved({ endpoint: admin }, ports?.adminPort))]),
   ];
 }
 
@@ -63,6 +65,10 @@ const reasons: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'this machine has no such address',
   ENOTFOUND: 'no such host is known',
 };
+
+export async function canOpen(endpoint: Endpoint): Promise<boolean> {
+  return (await listenFault(endpoint)) === undefined;
+}
 
 /** The code of the error, or undefined where the port opens. */
 function listenFault({ host, port }: Endpoint): Promise<string | undefined> {

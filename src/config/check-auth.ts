@@ -60,15 +60,19 @@ function redisUrlFits(config: Config): JointProblem[] {
   ];
 }
 
+export type RedisSettings = {
+  readonly url: string;
+  readonly keyPrefix: string;
+  readonly recordTtlMs: number;
+};
+
 /** Undefined where Redis has nothing to do: SQLite needs no cache before it. */
-export function redisInUse({
-  auth,
-  limits,
-}: Config): { readonly url: string; readonly keyPrefix: string } | undefined {
+export function redisInUse({ auth, limits }: Config): RedisSettings | undefined {
   const { url, key_prefix: keyPrefix } = auth.redis;
   if (auth.mode !== 'keys' || url === '') return undefined;
   const isLimited = Object.values(limits.per_key).some((rate) => rate > 0);
-  return auth.store.kind === 'postgres' || isLimited ? { url, keyPrefix } : undefined;
+  if (auth.store.kind !== 'postgres' && !isLimited) return undefined;
+  return { url, keyPrefix, recordTtlMs: auth.cache.ttl };
 }
 
 /** Whoever reaches the API can make keys. */

@@ -22,9 +22,24 @@ export type Metrics = {
   scopeConflicts(count: number): void;
   /** A value that is read when the metrics are scraped. */
   gauge(name: string, help: string, read: () => number): void;
+  /** Counts that somebody else keeps, by one label, read when the metrics are scraped. */
+  counts(name: string, help: string, source: CountsSource): void;
+  totals(): Promise<Totals>;
   /** The Prometheus text format, version 0.0.4. */
   text(): Promise<string>;
   readonly contentType: string;
+};
+
+export type CountsSource = {
+  readonly label: string;
+  /** Label value → count. */
+  readonly read: () => Readonly<Record<string, number>>;
+};
+
+/** Since the start. */
+export type Totals = {
+  readonly requests: { readonly ok: number; readonly partial: number; readonly refused: number };
+  readonly spans: Readonly<Record<ItemOutcome, number>>;
 };
 
 const durationBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -75,7 +90,38 @@ export function createMetrics(): Metrics {
         },
       });
     },
+    counts(name, help, { label, read }) {
+      new Counter({
+        name,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          this.reset();
+          for (const [value, count] of Object.entries(read())) this.inc({ [label]: value }, count);
+        },
+      });
+    },
+    async totals() {
+      const byOutcome = await sums(requests);
+      const { ok = 0, partial = 0, ...refused } = byOutcome;
+      const { accepted = 0, rejected = 0, delivered = 0, dropped = 0 } = await sums(items);
+      return {
+        requests: { ok, partial, refused: Object.values(refused).reduce((a, b) => a + b, 0) },
+        spans: { accepted, rejected, delivered, dropped },
+      };
+    },
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
+}
+
+/** Of a counter, by its label `outcome`. */
+async function sums(counter: Counter<'outcome'>): Promise<Record<string, number>> {
+  const totals: Record<string, number> = {};
+  for (const { labels, value } of (await counter.get()).values) {
+    const outcome = String(labels.outcome);
+    totals[outcome] = (totals[outcome] ?? 0) + value;
+  }
+  return totals;
 }

@@ -13,9 +13,10 @@ export type { Health, ReadinessCheck } from './health.ts';
 export { createHealth } from './health.ts';
 export type { Log, LogLevel } from './log.ts';
 export { logLevels } from './log.ts';
-export type { ItemOutcome, Metrics } from './metrics.ts';
+export type { ItemOutcome, Metrics, Totals } from './metrics.ts';
 export type { Refusals } from './refusals.ts';
 export type { Rejection, Rejections } from './rejections.ts';
+export { ownVersion } from './version.ts';
 
 export type Observability = {
   readonly log: Log;

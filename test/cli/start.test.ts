@@ -37,6 +37,7 @@ function start(sets: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Start
     'receivers.otlp.protocols.http.endpoint',
     'telemetry.health.endpoint',
     'telemetry.metrics.endpoint',
+    'admin.endpoint',
   ].map((name) => `${name}=127.0.0.1:0`);
   const args = [...endpoints, ...sets].flatMap((set) => ['--set', set]);
   const child = spawn(process.execPath, [bin, 'start', ...args], {
@@ -80,7 +81,7 @@ test('it logs one line for each listener, with the port in use, and is then read
   await gateway.logged('ready');
   const lines = gateway.log.filter(({ msg }) => msg === 'listening');
   expect(lines.map(({ listener }) => listener)).toEqual([
-    ...['otlp_grpc', 'otlp_http', 'health', 'metrics'],
+    ...['otlp_grpc', 'otlp_http', 'health', 'metrics', 'admin'],
   ]);
   for (const { host, port } of lines) {
     expect({ host, port }).toEqual({ host: '127.0.0.1', port: expect.any(Number) });

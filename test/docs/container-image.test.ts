@@ -97,6 +97,7 @@ async function writeConfig(): Promise<string> {
       metrics: { endpoint: any },
       health: { endpoint: `127.0.0.1:${await freePort()}` },
     },
+    admin: { endpoint: any },
   };
   writeFileSync(path, JSON.stringify(config));
   return path;

@@ -34,8 +34,8 @@ export function run(args: readonly string[], options: RunOptions): Promise<Ran> 
 
 /** Without the settings of the machine that the tests happen to run on. */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(MIBO_|OTEL_|NODE_OPTIONS|VITEST|.*_proxy$)/i.test(name),
-  );
+  const kept = Object.entries(process.env).filter(([name]) => !foreign.test(name));
   return Object.fromEntries(kept);
 }
+
+const foreign = /^(MIBO_|OTEL_|NODE_OPTIONS|VITEST|DATABASE_URL$|REDIS_URL$|.*_proxy$)/i;
