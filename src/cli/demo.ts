@@ -106,8 +106,7 @@ function writeKeys(path: string, keys: Pick<Demo, 'supportKey' | 'projectKey'>):
     '',
   ].join('\n');
   try {
-    // The folder above it holds the store, which is open.
-    if (!existsSync(dirname(path))) mkdirSync(dirname(path), { mode: 0o700 });
+    if (!existsSync(dirname(path))) mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // Beside it and then in its place, so that nobody ever reads half a file or a public one.
     const draft = `${path}.${process.pid}`;
     writeFileSync(draft, text, { mode: 0o600 });

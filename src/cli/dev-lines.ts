@@ -43,6 +43,7 @@ export function devLines({ config, demo, listeners, arrivals }: DevLinesOptions)
     '# The gateway is ready. Paste lines into the shell of your app. Ctrl-C here stops it.',
     `#   OTLP/HTTP ${http}   OTLP/gRPC ${grpc}`,
     `#   health http://${address('health')}/readyz   metrics http://${address('metrics')}/metrics`,
+    ...adminLine(config, address('admin')),
     `#   project ${demo.projectName}, agents ${supportBot.name} ${supportBot.id}`,
     `#                     and ${salesBot.name} ${salesBot.id}`,
     '#',
@@ -63,6 +64,12 @@ export function devLines({ config, demo, listeners, arrivals }: DevLinesOptions)
     `# The keys are kept in ${demo.keysPath}, which only you can read.`,
     `# Traces arrive ${arrivals}:`,
   ];
+}
+
+function adminLine({ admin }: Config, address: string): string[] {
+  if (address === '') return [];
+  const token = admin.token === '' ? '' : '   with the token of MIBO_ADMIN_TOKEN or admin.token';
+  return [`#   admin API http://${address}/admin/v1/projects${token}`];
 }
 
 function yourApi(config: Config, { http, key }: { http: string; key: string }): string[] {

@@ -16,7 +16,7 @@ import { devLines } from './dev-lines.ts';
 import { createDevLog } from './dev-log.ts';
 import { harmless } from './harmless.ts';
 import type { Io } from './io.ts';
-import { gatewayListeners, requireOpenable } from './listeners.ts';
+import { canOpen, gatewayListeners, requireOpenable } from './listeners.ts';
 import { Refusal } from './refusal.ts';
 import { givenSettings, type SettingsOptions } from './settings.ts';
 import { createSink, type Sink } from './sink.ts';
@@ -31,20 +31,21 @@ const devSettings = [
   `receivers.otlp.protocols.http.endpoint=${host}:4318`,
   `telemetry.health.endpoint=${host}:13133`,
   `telemetry.metrics.endpoint=${host}:8888`,
+  `admin.endpoint=${host}:8080`,
   'telemetry.logs.level=warn',
   'delivery.mode=sync',
   `downstream.endpoint=${ownSink}`,
 ];
 
 export async function dev(io: Io, options: SettingsOptions): Promise<void> {
-  const config = loadDevConfig(io, options);
+  const config = await withFreeAdminPort(loadDevConfig(io, options), options);
   const stopRequested = io.stopRequested();
   await requireOpenable(gatewayListeners(config), commandLine(io, options));
-  const { path } = config.auth.store;
+  const place = config.auth.store;
   // Kept open: others register agents meanwhile, and their traces are to be shown by name.
-  const { store } = await openStore({ place: { kind: 'sqlite', path }, clock: systemClock });
+  const { store } = await openStore({ place, clock: systemClock });
   try {
-    const demo = await ensureDemo(store, path);
+    const demo = await ensureDemo(store, place.path);
     await run(io, { config, demo, agentNames: createAgentNames(store), stopRequested });
   } finally {
     await store.close();
@@ -86,6 +87,17 @@ function loadDevConfig(io: Io, options: SettingsOptions): Config {
   const config = loadConfig({ files: options.config ?? [], sets, env: io.env });
   if (config.auth.mode === 'keys') return config;
   throw new Refusal('use `mibo-gateway start`: the demo needs auth.mode keys, for keys of its own');
+}
+
+/**
+ * Many other programs like that port. Senders need not know it, and the line that names it is read
+ * each time: another one is no reason to stop, unless the user has asked for this one.
+ */
+async function withFreeAdminPort(config: Config, { set = [] }: SettingsOptions): Promise<Config> {
+  const { endpoint } = config.admin;
+  const isGiven = set.some((setting) => setting.startsWith('admin.endpoint='));
+  if (endpoint === null || isGiven || (await canOpen(endpoint))) return config;
+  return { ...config, admin: { ...config.admin, endpoint: { ...endpoint, port: 0 } } };
 }
 
 /** As the user has called it. */

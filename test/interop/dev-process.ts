@@ -11,6 +11,7 @@ const anyPort = [
   'receivers.otlp.protocols.http',
   'telemetry.health',
   'telemetry.metrics',
+  'admin',
 ].flatMap((name) => ['--set', `${name}.endpoint=127.0.0.1:0`]);
 
 /** 1: one agent over HTTP · 2: the same over gRPC · 3: all agents · 4: curl. */
