@@ -14,7 +14,6 @@ type Container = {
   readonly args?: readonly string[];
   readonly env?: readonly { name: string; value?: string; valueFrom?: unknown }[];
   readonly ports?: readonly { name: string; containerPort: number }[];
-  readonly volumeMounts?: readonly { mountPath: string }[];
 };
 
 type Resource = {
@@ -36,10 +35,17 @@ function readResources(file: string): Resource[] {
   return parseAllDocuments(text).map((document) => document.toJS() as Resource);
 }
 
+/** What the examples say is to be put into the secrets. */
+const secrets: Readonly<Record<string, string>> = {
+  MIBO_API_KEY: 'mibo_from_a_secret_0000',
+  DATABASE_URL: 'postgres://mibo:pw@postgres.example.svc:5432/mibo?sslmode=verify-full',
+  REDIS_URL: 'rediss://:pw@redis.example.svc:6379',
+};
+
 /** What the gateway in this container starts with; `mount` holds the files of the ConfigMap. */
 function configOf({ args, env = [] }: Container, mount: string): Config {
   expect(args, 'the image starts it, and MIBO_CONFIG says with what').toBeUndefined();
-  const values = env.map(({ name, value }) => [name, value ?? 'mibo_from_a_secret_0000']);
+  const values = env.map(({ name, value }) => [name, value ?? secrets[name]]);
   const variables: NodeJS.ProcessEnv = Object.fromEntries(values);
   const path = variables.MIBO_CONFIG?.replace(/^\/app\//, `${root}/`).replace('/etc/mibo', mount);
   const files = findConfigFiles([], { env: { MIBO_CONFIG: path }, cwd: tmpdir() });
@@ -63,7 +69,7 @@ function expectPortsOf(container: Container, config: Config): void {
   }
 }
 
-test('central.yaml: the configuration is valid, with the ports and the volume of the pod', () => {
+test('central.yaml: the configuration is valid, with the ports of the pod, and shares its keys', () => {
   const resources = readResources('central.yaml');
   const mount = mkdtempSync(join(tmpdir(), 'mibo-kubernetes-'));
   const data = resources.find(({ kind }) => kind === 'ConfigMap')?.data ?? {};
@@ -72,8 +78,10 @@ test('central.yaml: the configuration is valid, with the ports and the volume of
   const container = pod?.containers[0] as Container;
   const config = configOf(container, mount);
   expectPortsOf(container, config);
-  const mounts = container.volumeMounts?.map(({ mountPath }) => `${mountPath}/keys.db`);
-  expect(mounts).toContain(config.auth.store.path);
+  expect(config.auth.store).toMatchObject({ kind: 'postgres', url: secrets.DATABASE_URL });
+  expect(config.auth.redis.url).toBe(secrets.REDIS_URL);
+  // Whoever reaches the pod's address must not reach the admin API without a token.
+  expect(config.admin.endpoint?.host).toBe('127.0.0.1');
   expect(pod?.terminationGracePeriodSeconds).toBeGreaterThan(config.shutdown_timeout / 1000);
   rmSync(mount, { recursive: true });
 });
