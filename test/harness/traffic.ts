@@ -26,6 +26,8 @@ export type Traffic = {
   readonly answers: readonly Answer[];
   /** Resolves once `enough` holds; looked at after each answer. */
   until(enough: () => boolean): Promise<void>;
+  /** Resolves once the last answer of each gateway and door to this key has this status. */
+  untilLast(key: string, status: number): Promise<void>;
   /** So many more requests of each lane, all of them started from now on; resolves with them. */
   more(perLane: number): Promise<readonly Answer[]>;
   /** Resolves once each request is answered. */
@@ -96,6 +98,15 @@ export function startTraffic(options: TrafficOptions): Traffic {
   return {
     answers,
     until,
+    untilLast(key, status) {
+      return until(() => {
+        const last = new Map<string, number>();
+        for (const answer of answers) {
+          if (answer.key === key) last.set(`${answer.gateway} ${answer.door}`, answer.status);
+        }
+        return last.size > 0 && [...last.values()].every((it) => it === status);
+      });
+    },
     async more(perLane) {
       const sinceMs = nowMs();
       const from = answers.length;
