@@ -41,9 +41,16 @@ const words: Readonly<Record<ErrorKind, Words>> = {
     meaning: 'The body is over its limit, on the wire or inflated.',
     fix: 'Send smaller batches, or raise `max_recv_msg_size_mib` or `max_request_body_size_mib`.',
   },
-  rate_limited: { meaning: 'The key has used up its rate.', fix: 'Wait as long as it says.' },
+  rate_limited: {
+    meaning:
+      'The key is over one of `limits.per_key`, or the key is not known and too many others from ' +
+      'the same address were not either.',
+    fix: 'Exporters send again. The text names the limit, or asks for another key.',
+  },
   overloaded: {
-    meaning: 'Memory for requests is full: more arrives at once than `limits.in_flight_mib` holds.',
+    meaning:
+      'Memory for requests is full: more arrives at once than `limits.in_flight_mib` holds; or ' +
+      'too many keys at once that this gateway has not seen yet.',
     fix: 'Exporters send again. If it lasts: a larger budget, or more gateways.',
   },
   queue_full: {
@@ -65,7 +72,7 @@ const words: Readonly<Record<ErrorKind, Words>> = {
   },
   store_unavailable: {
     meaning: 'The key store does not answer, so nobody can say whether the key is good.',
-    fix: 'Exporters send again. Look at the file of the store and its disk.',
+    fix: 'Exporters send again. Look at the store: the file and its disk, or PostgreSQL.',
   },
   internal: {
     meaning: 'A fault of the gateway itself; its log has the cause.',
@@ -84,7 +91,7 @@ const words: Readonly<Record<ErrorKind, Words>> = {
 };
 
 /** Kinds that this version never answers; their rows are kept for those to come. */
-export const unusedKinds: readonly ErrorKind[] = ['rate_limited', 'quota'];
+export const unusedKinds: readonly ErrorKind[] = ['quota'];
 
 const head = `\
 # Errors
@@ -101,7 +108,7 @@ This key ("Demo: all agents") may use: … [PLATFORM_NOT_FOUND]
 
 Where the text stands:
 
-- **OTLP/gRPC**: in \`grpc-message\`, beside \`grpc-status\`. UNAVAILABLE comes with
+- **OTLP/gRPC**: in \`grpc-message\`, beside \`grpc-status\`. What passes by itself comes with
   \`RetryInfo\`, in the status details and as a trailer of its own.
 - **OTLP/HTTP**: in a \`google.rpc.Status\` as the body, in protobuf or JSON as the request was. The
   first 120 characters are the reason phrase too.
@@ -109,8 +116,8 @@ Where the text stands:
   \`{"success":false,"error":{"code","message","details"},"timestamp"}\`, always JSON; the code
   has a field of its own there.
 
-What passes by itself (503) says after how long to send again, and most OTLP exporters do so. A 504
-is sent again by most, too. Everything else would be refused again. Each answer to a request carries
+What passes by itself (429, 503) says after how long to send again, and most OTLP exporters do so.
+A 504 is sent again by most, too. Everything else would be refused again. Each answer to a request carries
 \`x-mibo-gateway-request-id\`, as does what is forwarded; the kind in the first column is the
 \`outcome\` of \`mibo_gateway_requests_total\` and the \`kind\` in the log.
 

@@ -14,6 +14,9 @@ const labelWords: Readonly<Record<string, string>> = {
   outcome: 'of requests: `ok`, `partial` or a kind of [errors.md](errors.md); of items: see below',
   reason: 'see below',
   status: 'the HTTP status; `0`: no answer',
+  source:
+    '`memory` · `redis` · `store`: PostgreSQL itself · `stale`: from memory while PostgreSQL is ' +
+    'down (`stale_if_error`) · `refused`: too many new keys at once',
   le: 'seconds, of the histogram’s buckets',
 };
 
@@ -61,7 +64,8 @@ export async function metricsPage(): Promise<string> {
     head,
     '| Name | Type | Labels | Meaning |\n|---|---|---|---|\n',
     rows.map((row) => `${row}\n`).join(''),
-    '\n`mibo_gateway_queue_items` exists in mode `memory` only.\n',
+    '\n`mibo_gateway_queue_items` exists in mode `memory` only, those of keys with PostgreSQL, ',
+    'that of Redis where it is used.\n',
     '\n## Labels\n\n| Label | Values |\n|---|---|\n',
     Object.entries(labelWords)
       .map(([label, values]) => `| \`${label}\` | ${values} |\n`)
@@ -82,7 +86,12 @@ const itemsMetric = 'mibo_gateway_items_total';
 /** Of a gateway that was built and not started, after one event of each kind. */
 async function exposition(): Promise<string> {
   const observability = createObservability({ level: 'silent' });
-  const sets = ['auth.mode=passthrough', 'delivery.mode=memory'];
+  const sets = [
+    'auth.store.kind=postgres',
+    'auth.store.url=postgres://database/mibo',
+    'auth.redis.url=redis://cache',
+    'delivery.mode=memory',
+  ];
   createGateway({ config: loadConfig({ files: [], sets, env: {} }), observability });
   countOneOfEach(observability.metrics);
   return observability.metrics.text();
