@@ -7,9 +7,12 @@
 const servesNobody =
   /^(BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOAUTH|NOPERM|READONLY|WRONGPASS)\b/;
 
+const noSentinel = 'no Sentinel names the master';
+
 const cures: Readonly<Record<string, string>> = {
   NOAUTH: 'put the password into auth.redis.url: redis://:password@host:6379',
   NOPERM: 'let the user of auth.redis.url run its commands on the keys and channels of the prefix',
+  [noSentinel]: 'check the Sentinels and the name of the master in auth.redis.url',
   WRONGPASS: 'correct the user and the password of auth.redis.url',
 };
 
@@ -38,11 +41,10 @@ function textOf(fault: unknown): string {
   const { code, lastNodeError } = fault as NodeJS.ErrnoException & { lastNodeError?: unknown };
   if (lastNodeError instanceof Error) return loggedRedisFault(lastNodeError).cause;
   if (typeof code === 'string') return code;
-  // Sentinel's texts end with the last error, which may be the reply of a server.
-  const [text = '', last = ''] = fault.message.split(' Last error: ');
-  return (
-    /\b(?:NOAUTH|WRONGPASS|ECONN[A-Z]+|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)\b/.exec(last)?.[0] ?? text
-  );
+  if (!fault.message.startsWith('All sentinels')) return fault.message;
+  // The text ends with the last error, which may be the reply of a server.
+  const known = /\b(?:NOAUTH|WRONGPASS|ECONN[A-Z]+|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)\b/;
+  return known.exec(fault.message)?.[0] ?? noSentinel;
 }
 
 function isReply(fault: unknown): fault is Error {

@@ -156,7 +156,7 @@ function createHeldClient<Client extends LinkedClient>(
   async function ping(): Promise<number> {
     const pinged = client ?? make();
     if (pinged.status === 'wait') {
-      await pinged.connect();
+      await Promise.race([pinged.connect(), endOf(pinged)]);
       await options.prepare?.(pinged);
     }
     const startMs = clock.monotonicMs();
@@ -179,6 +179,13 @@ function createHeldClient<Client extends LinkedClient>(
       }
     },
   };
+}
+
+/** A Cluster whose state is not ok ends without a word to whoever waits for its connection. */
+function endOf(client: LinkedClient): Promise<never> {
+  return new Promise((_, reject) => {
+    client.on('end', () => reject(new Error('the connection ended')));
+  });
 }
 
 /** Rejects once `ms` have passed. What comes later is dropped. */

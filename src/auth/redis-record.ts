@@ -13,7 +13,8 @@ import type { AgentNames, StoredKey, Versioned } from './key-source.ts';
 export function encodeKey({ version, value }: Versioned<StoredKey>): string {
   const { keyId, keyName, projectId, scope, agents, expiresAtMs } = value;
   const scoped = scope === 'all' ? null : agents;
-  return `${version} k1 ${JSON.stringify([keyId, keyName, projectId, scoped, expiresAtMs ?? null])}`;
+  const json = JSON.stringify([keyId, keyName, projectId, scoped, expiresAtMs ?? null]);
+  return `${version} k1 ${json}`;
 }
 
 export function decodeKey(text: unknown): Versioned<StoredKey> | undefined {

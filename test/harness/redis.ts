@@ -1,7 +1,7 @@
 /** A real Redis of a test's own: on a port and in a folder of its own, gone with the test. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -31,12 +31,14 @@ export type RedisServer = {
 export type RedisServerOptions = {
   /** Beside those of the harness, as on the command line: `['--requirepass', 'x']`. */
   readonly args?: readonly string[];
+  /** A Sentinel instead, with these lines in its file: `sentinel monitor main 127.0.0.1 … 1`. */
+  readonly sentinel?: readonly string[];
 };
 
 /** No persistence unless `args` ask for it. */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
-  const args = options.args ?? [];
   const folder = mkdtempSync(join(tmpdir(), 'mibo-test-redis-'));
+  const args = [...modeArgs(folder, options.sentinel), ...(options.args ?? [])];
   let { port, child } = await launchOnSparePort(folder, args);
 
   function stop(): Promise<void> {
@@ -66,6 +68,14 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
   };
 }
 
+/** A Sentinel keeps what it learns in its file, and refuses the settings of a server. */
+function modeArgs(folder: string, sentinel: readonly string[] | undefined): readonly string[] {
+  if (sentinel === undefined) return ['--save', '', '--appendonly', 'no'];
+  const file = join(folder, 'sentinel.conf');
+  writeFileSync(file, sentinel.join('\n'));
+  return [file, '--sentinel'];
+}
+
 type Launch = { readonly port: number; readonly folder: string; readonly args: readonly string[] };
 
 async function launchOnSparePort(
@@ -85,10 +95,8 @@ async function launchOnSparePort(
 /** The process once it accepts connections, or what it said before it ended. */
 function launch({ port, folder, args }: Launch): Promise<ChildProcess | string> {
   const bin = process.env.MIBO_TEST_REDIS_BIN ?? 'redis-server';
-  const child = spawn(bin, [
-    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder],
-    ...['--save', '', '--appendonly', 'no', '--daemonize', 'no', ...args],
-  ]);
+  const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder];
+  const child = spawn(bin, [...args, ...place, '--daemonize', 'no']);
   return new Promise((resolve, reject) => {
     let said = '';
     child.once('error', () => {
