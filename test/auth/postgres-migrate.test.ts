@@ -92,8 +92,8 @@ describe('a role that may not make tables', () => {
     const store = await postgres.open(urlOf('clerk', url));
     const { record } = await withKey(store);
     await store.recordUsage(new Map([[record.id, 60_000]]));
-    await store.source.holdLease(1);
     expect(await store.keys.revoke(record.id, { by })).toMatchObject({ effective: true });
+    await store.source.holdLease(1_000);
   });
 
   test('is told what to do where some are missing', async () => {
@@ -143,7 +143,11 @@ describe('a server that cannot be opened', () => {
         },
       },
     );
-    const opening = postgres.open(urlOf('postgres', url), { waitMs: 60_000, log });
+    const opening = postgres.open(urlOf('postgres', url), {
+      waitMs: 60_000,
+      log,
+      clock: systemClock,
+    });
     await saidSo;
     await postgres.server.start();
     expect((await (await opening).projects.list()).items).toEqual([]);

@@ -6,12 +6,13 @@ import {
   type PostgresStore,
   type PostgresStoreOptions,
 } from '../../src/auth/postgres-store.ts';
-import { systemClock } from '../../src/core/clock.ts';
 import { type PostgresServer, startPostgres } from '../harness/postgres.ts';
+import { createManualClock } from './manual-clock.ts';
 
 export type PostgresUnderTest = {
   readonly server: PostgresServer;
   freshDatabase(): Promise<string>;
+  /** By default time stands still, so that no deadline passes on a busy machine. */
   open(url: string, options?: Partial<PostgresStoreOptions>): Promise<PostgresStore>;
   /** A connection past the store; closed after the test. */
   connect(url: string): Promise<Client>;
@@ -51,7 +52,7 @@ export function usePostgres(): PostgresUnderTest {
     },
     freshDatabase: () => running().freshDatabase(),
     async open(url, options = {}) {
-      const store = await openPostgresStore({ url, clock: systemClock, ...options });
+      const store = await openPostgresStore({ url, clock: createManualClock(), ...options });
       closers.push(() => store.close());
       return store;
     },
