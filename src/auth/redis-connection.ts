@@ -46,8 +46,6 @@ export type RedisOptions = {
 const deadlineMs = 50;
 /** Questions that were not answered yet, late ones counted: what a dead connection can hold. */
 const underWayMax = 1_000;
-/** A subscription that hears nothing cannot tell silence from a dead connection. */
-const idleCheckMs = 10_000;
 
 /** Connects in the background. Throws `GatewayError` for a setting that can never work. */
 export function openRedis(options: RedisOptions): RedisConnection {
@@ -68,16 +66,19 @@ export function openRedis(options: RedisOptions): RedisConnection {
     onFault: notes.fault,
   });
   const links: { close(): void }[] = [link];
+  /** Until somebody has waited for the first connection, as a command that has just begun does. */
   let connecting = true;
   let underWay = 0;
-  void link.first.then(() => {
+
+  async function firstClient(untilMs: number): Promise<RedisClient | undefined> {
+    if (connecting) await before(untilMs, link.first, clock);
     connecting = false;
-  });
+    return link.client();
+  }
 
   async function ask<T>(run: (client: RedisClient) => Promise<T>): Promise<T | undefined> {
     const untilMs = clock.monotonicMs() + deadlineMs;
-    if (connecting) await before(untilMs, link.first, clock);
-    const client = link.client();
+    const client = link.client() ?? (await firstClient(untilMs));
     if (client === undefined || underWay >= underWayMax) return undefined;
     underWay += 1;
     const answer = settled(client, run).finally(() => {
@@ -125,13 +126,12 @@ function openSubscription(options: SubscriptionOptions): { close(): void } {
     clock,
     make(attempt) {
       const client = createRedisSubscriber(target, attempt);
-      client.on('message', run);
+      client.on('message', () => run());
       return client;
     },
     prepare: (client) => client.subscribe(channel),
     ping: (client) => client.ping(),
     deadlineMs,
-    idleCheckMs,
     onUp: notes.up,
     onFault: notes.fault,
   });

@@ -26,8 +26,6 @@ export type LinkOptions<Client extends LinkedClient> = {
   ping(client: Client): Promise<unknown>;
   /** An answer that takes longer is late. */
   readonly deadlineMs: number;
-  /** For a connection that nobody asks anything: PING it this often while it is up. */
-  readonly idleCheckMs?: number;
   onUp?(): void;
   /** Also for each attempt that fails while the link is down. */
   onFault?(fault: unknown): void;
@@ -50,6 +48,11 @@ const pauseMinMs = 250;
 const pauseMaxMs = 5_000;
 /** How long a connection may be made or stay silent before it is replaced. */
 const silenceMaxMs = 2_000;
+/**
+ * Also while the link is up: a subscription that hears nothing cannot tell silence from a dead
+ * connection, and many a server and network ends connections on which nothing is said.
+ */
+const idleCheckMs = 10_000;
 
 export function createLink<Client extends LinkedClient>(
   options: LinkOptions<Client>,
@@ -96,7 +99,7 @@ export function createLink<Client extends LinkedClient>(
       state = 'up';
       options.onUp?.();
     }
-    if (options.idleCheckMs !== undefined) probeAfter(options.idleCheckMs);
+    probeAfter(idleCheckMs);
   }
 
   return {

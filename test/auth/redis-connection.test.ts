@@ -47,6 +47,20 @@ describe('asking Redis', () => {
     expect(await ping(redis)).toBe('PONG');
   });
 
+  test('a Redis that hangs from the start costs the deadline once', async () => {
+    const server = await startRedis();
+    closing.push(server.close);
+    server.pause();
+    const clock = createManualClock();
+    const url = `${server.url.replace('redis://', 'redis://:waits-for-AUTH@')}`;
+    const redis = openRedis({ url, keyPrefix: '', clock });
+    closing.push(redis.close);
+    const first = ping(redis);
+    clock.advance(50);
+    expect(await first).toBeUndefined();
+    expect(await ping(redis)).toBeUndefined();
+  });
+
   test('a Redis that hangs costs the deadline once, and nothing while it is down', async () => {
     const { server, clock, redis, watched } = await connected();
     server.pause();
@@ -96,6 +110,15 @@ describe('asking Redis', () => {
     await watched.next(isUp);
     expect(proxy.accepted).toBe(2);
     expect(await ping(redis)).toBe('PONG');
+  });
+
+  test('a connection that nobody uses is looked after', async () => {
+    const { server, clock, redis, watched } = await connected();
+    server.pause();
+    clock.advance(10_000);
+    clock.advance(2_000);
+    await watched.next(isDown);
+    expect(redis.state()).toBe('down');
   });
 
   test('pauses between attempts grow to five seconds, and no further', async () => {

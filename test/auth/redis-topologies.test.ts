@@ -75,42 +75,65 @@ describe('TLS', () => {
     return () => rmSync(folder, { recursive: true });
   });
 
-  async function tlsServer(): Promise<number> {
+  /** The port that speaks TLS. */
+  async function tlsServer(options: Parameters<typeof startRedis>[0] = {}) {
     for (;;) {
-      const port = sparePort();
-      const args = ['--tls-port', port, '--tls-auth-clients', 'no'].map(String);
-      const files = [
-        '--tls-cert-file',
-        join(folder, 'cert.pem'),
-        '--tls-key-file',
-        join(folder, 'key.pem'),
-      ];
+      const tlsPort = sparePort();
+      const files = ['--tls-cert-file', join(folder, 'cert.pem')];
+      files.push('--tls-key-file', join(folder, 'key.pem'));
+      files.push('--tls-ca-cert-file', join(folder, 'cert.pem'));
+      const tls = ['--tls-port', String(tlsPort), '--tls-auth-clients', 'no', ...files];
       try {
-        await server({ args: [...args, ...files] });
-        return port;
+        const args = [...(options.args ?? []), ...tls];
+        return { ...(await server({ ...options, args })), tlsPort };
       } catch (error) {
         if (!/in use/.test(String(error))) throw error;
       }
     }
   }
 
+  function trusting(place: string): string {
+    return `${place}${place.includes('?') ? '&' : '?'}ca_file=${join(folder, 'cert.pem')}`;
+  }
+
   test('with the authority that the setting names', async () => {
-    const port = await tlsServer();
-    const opened = open(`rediss://127.0.0.1:${port}?ca_file=${join(folder, 'cert.pem')}`);
+    const { tlsPort } = await tlsServer();
+    const opened = open(trusting(`rediss://127.0.0.1:${tlsPort}`));
+    await opened.watched.next(isUp);
+    await worksIn(opened);
+  });
+
+  test('in a Cluster', async () => {
+    const mode = ['--cluster-enabled', 'yes', '--tls-cluster', 'yes'];
+    const args = [...mode, '--cluster-announce-ip', '127.0.0.1'];
+    const { tlsPort, command } = await tlsServer({ args });
+    await command('CLUSTER', 'ADDSLOTSRANGE', 0, 16383);
+    await until(async () => String(await command('CLUSTER', 'INFO')).includes('_state:ok'));
+    const opened = open(trusting(`rediss://127.0.0.1:${tlsPort}?cluster=true`));
+    await opened.watched.next(isUp);
+    await worksIn(opened);
+  });
+
+  test('to Sentinel and to the master', async () => {
+    const master = await tlsServer();
+    const sentinel = await tlsServer({
+      sentinel: [`sentinel monitor main 127.0.0.1 ${master.tlsPort} 1`],
+    });
+    const opened = open(trusting(`rediss+sentinel://127.0.0.1:${sentinel.tlsPort}/main`));
     await opened.watched.next(isUp);
     await worksIn(opened);
   });
 
   test('a certificate that nobody vouches for is refused, and named', async () => {
-    const port = await tlsServer();
-    const { watched, redis } = open(`rediss://127.0.0.1:${port}`);
+    const { tlsPort } = await tlsServer();
+    const { watched, redis } = open(`rediss://127.0.0.1:${tlsPort}`);
     expect(await watched.next(isDown)).toContain('"cause":"DEPTH_ZERO_SELF_SIGNED_CERT"');
     expect(await redis.ask((client) => client.ping())).toBeUndefined();
   });
 
   test('a certificate of another host is refused', async () => {
-    const port = await tlsServer();
-    const { watched } = open(`rediss://localhost:${port}?ca_file=${join(folder, 'cert.pem')}`);
+    const { tlsPort } = await tlsServer();
+    const { watched } = open(trusting(`rediss://localhost:${tlsPort}`));
     expect(await watched.next(isDown)).toContain('"cause":"ERR_TLS_CERT_ALTNAME_INVALID"');
   });
 
