@@ -1,4 +1,5 @@
 /** `start`: runs the gateway until it is asked to stop. */
+import type { Config } from '../config/config.ts';
 import { createGateway } from '../gateway.ts';
 import { createObservability } from '../observability/observability.ts';
 import { written } from './address.ts';
@@ -21,9 +22,14 @@ export async function start(io: Io, options: SettingsOptions): Promise<void> {
   for (const { name, host, port } of gatewayListeners(config, ports)) {
     log.info({ listener: name, host, port, address: written({ host, port }) }, 'listening');
   }
-  log.info({ mode: config.delivery.mode, downstream: config.downstream.endpoint }, 'ready');
+  log.info(whatItDoes(config), 'ready');
   const signal = await stopRequested;
   log.info({ signal, timeout_ms: config.shutdown_timeout }, 'stopping');
   await gateway.stop();
   log.info('stopped');
+}
+
+function whatItDoes({ auth, delivery, downstream }: Config) {
+  const keys = auth.mode === 'keys' ? auth.store.kind : auth.mode;
+  return { keys, mode: delivery.mode, downstream: downstream.endpoint };
 }

@@ -1,80 +1,15 @@
 /** `start` as its own process: what it says, and how it ends. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { bin, cleanEnvironment, run } from '../harness/command.ts';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
+import { run } from '../harness/command.ts';
+import { createStarts, type Started } from './start-process.ts';
 
-type LogLine = Readonly<Record<string, unknown>>;
+const starts = createStarts();
+const { start, folder } = starts;
 
-type Started = {
-  readonly child: ChildProcess;
-  readonly log: LogLine[];
-  readonly stdout: () => string;
-  /** Resolves with the first line of the log, past or to come, that has this message. */
-  logged(msg: string): Promise<LogLine>;
-  port(listener: string): Promise<number>;
-  readonly ended: Promise<number | null>;
-};
-
-let folder = '';
-const children: ChildProcess[] = [];
-
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'mibo-start-'));
-});
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
-});
-
-function start(sets: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Started {
-  const endpoints = [
-    'receivers.otlp.protocols.grpc.endpoint',
-    'receivers.otlp.protocols.http.endpoint',
-    'telemetry.health.endpoint',
-    'telemetry.metrics.endpoint',
-    'admin.endpoint',
-  ].map((name) => `${name}=127.0.0.1:0`);
-  const args = [...endpoints, ...sets].flatMap((set) => ['--set', set]);
-  const child = spawn(process.execPath, [bin, 'start', ...args], {
-    cwd: folder,
-    env: { ...cleanEnvironment(), ...env },
-  });
-  children.push(child);
-  const log: LogLine[] = [];
-  const waiting = new Set<() => void>();
-  let [stdout, rest] = ['', ''];
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    const lines = (rest + chunk).split('\n');
-    rest = lines.pop() ?? '';
-    log.push(...lines.map((line) => JSON.parse(line)));
-    for (const look of waiting) look();
-  });
-  const find = (matches: (line: LogLine) => boolean) =>
-    new Promise<LogLine>((done) => {
-      const look = () => {
-        const line = log.find(matches);
-        if (line !== undefined) done(line);
-      };
-      waiting.add(look);
-      look();
-    });
-  return {
-    child,
-    log,
-    stdout: () => stdout,
-    logged: (msg) => find((line) => line.msg === msg),
-    port: async (name) => Number((await find(({ listener }) => listener === name)).port),
-    ended: new Promise((done) => child.on('close', done)),
-  };
-}
+afterAll(() => starts.close());
+afterEach(() => starts.killAll());
 
 test('it logs one line for each listener, with the port in use, and is then ready', async () => {
   const gateway = start();

@@ -1,0 +1,91 @@
+/** `start` in processes of their own, in one folder, with every listener on a free port. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bin, cleanEnvironment } from '../harness/command.ts';
+
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export type Started = {
+  readonly child: ChildProcess;
+  readonly log: LogLine[];
+  readonly stdout: () => string;
+  /** Resolves with the first line of the log, past or to come, that has this message. */
+  logged(msg: string | RegExp): Promise<LogLine>;
+  port(listener: string): Promise<number>;
+  readonly ended: Promise<number | null>;
+};
+
+export type Starts = {
+  readonly folder: string;
+  start(sets?: readonly string[], env?: NodeJS.ProcessEnv): Started;
+  killAll(): void;
+  close(): void;
+};
+
+const endpoints = [
+  'receivers.otlp.protocols.grpc.endpoint',
+  'receivers.otlp.protocols.http.endpoint',
+  'telemetry.health.endpoint',
+  'telemetry.metrics.endpoint',
+  'admin.endpoint',
+].map((name) => `${name}=127.0.0.1:0`);
+
+export function createStarts(): Starts {
+  const folder = mkdtempSync(join(tmpdir(), 'mibo-start-'));
+  const children: ChildProcess[] = [];
+  const killAll = () => {
+    for (const child of children.splice(0)) child.kill('SIGKILL');
+  };
+  return {
+    folder,
+    start(sets = [], env = {}) {
+      const args = [...endpoints, ...sets].flatMap((set) => ['--set', set]);
+      const child = spawn(process.execPath, [bin, 'start', ...args], {
+        cwd: folder,
+        env: { ...cleanEnvironment(), ...env },
+      });
+      children.push(child);
+      return watch(child);
+    },
+    killAll,
+    close() {
+      killAll();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function watch(child: ChildProcess): Started {
+  const log: LogLine[] = [];
+  const waiting = new Set<() => void>();
+  let [stdout, rest] = ['', ''];
+  child.stdout?.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr?.on('data', (chunk) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    log.push(...lines.map((line) => JSON.parse(line)));
+    for (const look of waiting) look();
+  });
+  const find = (matches: (line: LogLine) => boolean) =>
+    new Promise<LogLine>((done) => {
+      const look = () => {
+        const line = log.find(matches);
+        if (line !== undefined) done(line);
+      };
+      waiting.add(look);
+      look();
+    });
+  return {
+    child,
+    log,
+    stdout: () => stdout,
+    logged: (msg) =>
+      find((line) => (typeof msg === 'string' ? line.msg === msg : msg.test(String(line.msg)))),
+    port: async (name) => Number((await find(({ listener }) => listener === name)).port),
+    ended: new Promise((done) => child.on('close', done)),
+  };
+}
