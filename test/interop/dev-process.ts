@@ -11,8 +11,8 @@ const anyPort = [
   'receivers.otlp.protocols.http',
   'telemetry.health',
   'telemetry.metrics',
-  'admin',
 ].flatMap((name) => ['--set', `${name}.endpoint=127.0.0.1:0`]);
+const anyAdminPort = ['--set', 'admin.endpoint=127.0.0.1:0'];
 
 /** 1: one agent over HTTP · 2: the same over gRPC · 3: all agents · 4: curl. */
 export type Group = 1 | 2 | 3 | 4;
@@ -36,13 +36,16 @@ export type DevOptions = {
   readonly sets?: readonly string[];
   /** The Node that runs the bootstrap. */
   readonly node?: string;
+  /** Says nothing about the admin API's address. */
+  readonly adminByDefault?: boolean;
 };
 
 export async function startDev(options: DevOptions = {}): Promise<DevProcess> {
   const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'mibo-dev-'));
   const sets = (options.sets ?? []).flatMap((set) => ['--set', set]);
   const node = options.node ?? process.execPath;
-  const child = spawn(node, [bin, 'dev', ...anyPort, ...sets], {
+  const admin = options.adminByDefault ? [] : anyAdminPort;
+  const child = spawn(node, [bin, 'dev', ...anyPort, ...admin, ...sets], {
     cwd: folder,
     env: cleanEnvironment(),
   });

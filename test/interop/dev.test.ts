@@ -104,6 +104,23 @@ describe('while it runs', () => {
   }
 });
 
+test('the admin API moves to another port where 8080 is taken, and a line says where', async () => {
+  const other = createServer();
+  // Whoever has it already does as well.
+  await new Promise<void>((done) => {
+    other.once('error', () => done());
+    other.listen(8080, '127.0.0.1', done);
+  });
+  const dev = await startDev({ adminByDefault: true });
+  const [, url = '', port = ''] =
+    /^# +admin API (http:\/\/127\.0\.0\.1:(\d+)\S+)$/m.exec(dev.stdout()) ?? [];
+  expect(port).not.toBe('8080');
+  const answer = await fetch(url);
+  expect(await answer.json()).toMatchObject({ items: [{ name: 'Demo' }] });
+  await dev.stop();
+  other.close();
+});
+
 describe('the demo keys', () => {
   test('are the same after a restart, and stand in a file for their owner alone', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'mibo-dev-'));
