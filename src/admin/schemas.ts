@@ -164,11 +164,14 @@ export const keyChange = z
 
 export const rotation = z
   .strictObject({
-    grace: z.string('write a duration such as 24h').default('24h').openapi({
-      description: 'How long the old key still works, up to 366 days; 0 ends it at once.',
-      pattern: '^(0|([0-9]+(\\.[0-9]+)?(ms|[smhdw]))+)$',
-      example: '24h',
-    }),
+    grace: z
+      .string('write a duration such as 24h')
+      .regex(/^(0|([0-9]+(\.[0-9]+)?(ms|[smhdw]))+)$/, 'write a duration such as 24h or 1h30m')
+      .default('24h')
+      .openapi({
+        description: 'How long the old key still works, up to 366 days; 0 ends it at once.',
+        example: '24h',
+      }),
   })
   .openapi('Rotation');
 

@@ -170,6 +170,7 @@ describe('keys', () => {
       ['', 400],
       [24, 400],
       ['367d', 422],
+      ['99999999999999999w', 422],
     ] as const) {
       const refused = await call('POST', `${keys}/${byDefault.id}/rotate`, { grace });
       expect(refused.status, String(grace)).toBe(status);

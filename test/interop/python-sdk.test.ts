@@ -1,13 +1,17 @@
 /** The official OpenTelemetry SDK for Python. */
-import { resolve } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'vitest';
-import { hasPython, preparePython } from './python-environment.ts';
+import { hasPython, preparePython } from '../harness/python-environment.ts';
 import { describeSdk } from './sdk-suite.ts';
 
 if (hasPython()) {
+  const programs = preparePython({
+    name: 'interop-python',
+    requirements: join(import.meta.dirname, 'requirements.txt'),
+  });
   describeSdk({
     name: 'the Python SDK',
-    command: [preparePython(), resolve(import.meta.dirname, 'clients/send_spans.py')],
+    command: [join(programs, 'python'), join(import.meta.dirname, 'clients/send_spans.py')],
     httpProtocols: ['http/protobuf'],
   });
 } else {
