@@ -38,8 +38,8 @@ return 1
 `);
 
 /**
- * A fill is on its way for the read of the store, the deadline of Redis and what the network holds
- * back; twice the life of a record is far more, for every setting that makes sense.
+ * Longer than a fill can be on its way: a read of the store, the deadline of Redis and what waits
+ * in a connection before it is replaced are seconds together.
  */
 const tombstoneTtlMinMs = 60_000;
 /** What fits into the deadline. Names beyond it do without: versions tell, tombstones only help. */

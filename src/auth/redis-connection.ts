@@ -65,6 +65,11 @@ export function openRedis(options: RedisOptions): RedisConnection {
     onUp: notes.up,
     onFault: notes.fault,
   });
+  const refusals = createRedisNotes({
+    ...noted,
+    faultText: 'Redis refuses a command, and is asked on',
+    upText: '',
+  });
   const links: { close(): void }[] = [link];
   /** Until somebody has waited for the first connection, as a command that has just begun does. */
   let connecting = true;
@@ -88,7 +93,7 @@ export function openRedis(options: RedisOptions): RedisConnection {
     if (outcome === undefined) link.late();
     else if ('value' in outcome) return outcome.value;
     else if (isConnectionFault(outcome.fault)) link.failed(outcome.fault);
-    else notes.fault(outcome.fault);
+    else refusals.fault(outcome.fault);
     return undefined;
   }
 

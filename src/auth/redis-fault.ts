@@ -33,7 +33,8 @@ export function loggedRedisFault(fault: unknown): LoggedRedisFault {
 }
 
 function firstWord(reply: string): string {
-  return /^[A-Z]+/.exec(reply)?.[0] ?? 'an error reply';
+  const plain = /^(?:ERR max number of clients reached|[A-Z]+)/;
+  return plain.exec(reply)?.[0] ?? 'an error reply';
 }
 
 function textOf(fault: unknown): string {

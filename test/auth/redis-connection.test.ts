@@ -11,13 +11,26 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
+/** Time that stands; `block` moves it as a busy event loop does: timers are due, and do not fire. */
+function createLateClock() {
+  const clock = createManualClock();
+  let blockedMs = 0;
+  return {
+    ...clock,
+    monotonicMs: () => clock.monotonicMs() + blockedMs,
+    block(ms: number) {
+      blockedMs += ms;
+    },
+  };
+}
+
 /** A Redis behind a network that fails, and the gateway's connection to it, whose time stands. */
 async function connected(args: readonly string[] = []) {
   const server = await startRedis({ args });
   closing.push(server.close);
   const proxy = await startFaultProxy({ host: '127.0.0.1', port: server.port });
   closing.push(proxy.close);
-  const clock = createManualClock();
+  const clock = createLateClock();
   const watched = watchLog();
   const url = `redis://127.0.0.1:${proxy.port}`;
   const redis = openRedis({ url, keyPrefix: 'mibo:', clock, log: watched.log });
@@ -87,7 +100,7 @@ describe('asking Redis', () => {
     const { clock, redis } = await connected();
     const answer = await redis.ask(async (client) => {
       const pong = await client.ping();
-      clock.advance(51);
+      clock.block(51);
       return pong;
     });
     expect(answer).toBeUndefined();
@@ -165,9 +178,10 @@ describe('asking Redis', () => {
   });
 
   test('an error reply about one command leaves the connection up', async () => {
-    const { server, redis } = await connected();
+    const { server, redis, watched } = await connected();
     await server.command('HSET', 'a', 'field', 1);
     expect(await redis.ask((client) => client.get('a'))).toBeUndefined();
+    expect(await watched.next('Redis refuses a command')).toContain('"cause":"WRONGTYPE"');
     expect(redis.state()).toBe('up');
     expect(await ping(redis)).toBe('PONG');
   });
