@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { type ConnectionOptions, getCACertificates } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
-import type { RedisTarget } from './redis-url.ts';
+import type { RedisTarget } from '../core/redis-url.ts';
 
 export type RedisClient = Redis | Cluster;
 

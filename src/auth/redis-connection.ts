@@ -13,12 +13,12 @@ import { readFileSync } from 'node:fs';
 import { Cluster } from 'ioredis';
 import type { Clock } from '../core/clock.ts';
 import { GatewayError } from '../core/errors.ts';
+import { parseRedisUrl, type RedisTarget } from '../core/redis-url.ts';
 import type { Log } from '../observability/observability.ts';
 import { createRedisClient, createRedisSubscriber, type RedisClient } from './redis-client.ts';
 import { isConnectionFault } from './redis-fault.ts';
 import { createLink } from './redis-link.ts';
 import { createRedisNotes } from './redis-notes.ts';
-import { parseRedisUrl, type RedisTarget } from './redis-url.ts';
 
 export type RedisConnection = {
   /** What every name in Redis begins with. */

@@ -1,5 +1,6 @@
 /** What must hold between the settings of keys, their store, its caches and the admin API. */
 import { isLoopback } from '../core/loopback.ts';
+import { checkRedisUrl } from '../core/redis-url.ts';
 import type { JointProblem } from './check.ts';
 import { formatEndpoint } from './notation.ts';
 import { presetTree } from './presets.ts';
@@ -44,18 +45,16 @@ function isStoreUrl(url: string): boolean {
   return /^postgres(?:ql)?:\/\/\S+$/.test(url) && URL.canParse(url);
 }
 
-const redisServers = /^rediss?:\/\/[^\s,]+(?:,rediss?:\/\/[^\s,]+)*$/;
-const redisSentinels = /^redis\+sentinel:\/\/[^\s/]+\/[^\s/]+(?:\/\d+)?$/;
-
 function redisUrlFits(config: Config): JointProblem[] {
   const url = redisInUse(config)?.url;
-  if (url === undefined || redisServers.test(url) || redisSentinels.test(url)) return [];
+  const hint = url === undefined ? undefined : checkRedisUrl(url);
+  if (hint === undefined) return [];
   return [
     {
       path: 'auth.redis.url',
       value: maskUrl(url),
-      expected: 'redis://host:6379, several with commas between, or empty for none',
-      hint: 'Sentinel: redis+sentinel://host:26379/<name of the master>; with TLS: rediss://',
+      expected: 'the URL of Redis, such as redis://user:password@host:6379, or empty for none',
+      hint,
     },
   ];
 }

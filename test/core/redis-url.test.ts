@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { checkRedisUrl, parseRedisUrl } from '../../src/auth/redis-url.ts';
+import { checkRedisUrl, parseRedisUrl } from '../../src/core/redis-url.ts';
 
 const plain = {
   kind: 'server',
