@@ -8,6 +8,8 @@ const commands = {
   format: ['node_modules/@biomejs/biome/bin/biome', 'check', '--write'],
   types: ['node_modules/typescript/bin/tsc'],
   bench: ['bench/bench.ts'],
+  'bench:revocation': ['bench/revocation.ts'],
+  'bench:keys': ['bench/key-store.ts'],
 };
 
 const [name, ...args] = process.argv.slice(2);
