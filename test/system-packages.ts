@@ -22,7 +22,10 @@ const needed: readonly Needed[] = [
   { debianPackage: 'procps', isThere: () => isOnPath('ps') },
   // Makes the certificates of servers.
   { debianPackage: 'openssl', isThere: () => isOnPath('openssl') },
-  // Debian's python3 lacks what `python3 -m venv` needs; without Python that SDK is not tested.
+  // The examples of docs/admin-api.md run as they are written.
+  { debianPackage: 'curl', isThere: () => isOnPath('curl') },
+  { debianPackage: 'jq', isThere: () => isOnPath('jq') },
+  // Debian's python3 lacks what `python3 -m venv` needs; without Python some is not tested.
   {
     debianPackage: 'python3-venv',
     isThere: () => !isOnPath('python3') || canRun('python3', ['-c', 'import ensurepip']),
