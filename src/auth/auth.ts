@@ -45,7 +45,6 @@ export {
   type ProjectJson,
   projectJson,
 } from './registry-json.ts';
-export { openSqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 export type {
   Agent,
   Agents,
