@@ -3,7 +3,8 @@
  *
  *   --quick        one short round, to see whether it works
  *   --rounds N     how often each row is measured (5)
- *   --only WORDS   the row of this name, else rows with all these words; repeatable. `walker` too
+ *   --only WORDS   the row of this name, else rows with all these words; repeatable. `walker` and
+ *                  `auth` too
  *   --out FILE     also writes the report there, e.g. docs/performance.md
  *   --profile DIR  each gateway writes a CPU profile there when it stops
  *   --node FLAG    an option of Node for the gateway, to try it; repeatable
@@ -13,11 +14,12 @@
 import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { AuthCalls, AuthResult } from './auth.ts';
 import { pinningText, startChild } from './child.ts';
 import { createSite } from './gateway-under-test.ts';
 import type { LoadCalls } from './load.ts';
 import { type Bench, measureRow, type Sample } from './measure-row.ts';
-import { failureText, quietText, renderReport, walkerText } from './report.ts';
+import { authText, failureText, quietText, renderReport, walkerText } from './report.ts';
 import { type Row, rows } from './rows.ts';
 import type { SinkCalls } from './sink.ts';
 import { type Measured, summarize } from './statistics.ts';
@@ -112,6 +114,15 @@ async function measureWalker(rounds: number): Promise<WalkerResult> {
   }
 }
 
+async function measureAuth(rounds: number): Promise<AuthResult> {
+  const child = startChild<AuthCalls>('auth.ts', 'server');
+  try {
+    return await child.call('measure', { rounds });
+  } finally {
+    child.stop();
+  }
+}
+
 async function main(): Promise<number> {
   if (process.platform !== 'linux') {
     console.error('run it on Linux: CPU is read from /proc, which other systems do not have');
@@ -120,22 +131,26 @@ async function main(): Promise<number> {
   const options = readOptions();
   const chosen = rows.filter(({ name }) => isChosen(name, options.only));
   const walks = isChosen('walker', options.only);
-  if (chosen.length === 0 && !walks) {
-    console.error(`choose from:\n  walker\n${rows.map(({ name }) => `  ${name}`).join('\n')}`);
+  const checksKeys = isChosen('auth', options.only);
+  if (chosen.length === 0 && !walks && !checksKeys) {
+    console.error(
+      `choose from:\n  walker\n  auth\n${rows.map(({ name }) => `  ${name}`).join('\n')}`,
+    );
     return 2;
   }
   console.error(`Pinning: ${pinningText}.`);
   const date = new Date().toISOString().slice(0, 10);
   const walker = walks ? await measureWalker(options.rounds * 4) : undefined;
+  const auth = checksKeys ? await measureAuth(options.rounds * 4) : undefined;
   const results = await measureAll(options, chosen);
   if (results.length > 0) {
     console.log(`${resultTable(results)}\n\n${quietText(results)}\n\n${failureText(results)}`);
   }
-  console.log(walkerText(walker));
+  console.log(walkerText(walker) + authText(auth));
   if (options.out !== undefined) {
     const { rounds, warmupMs, measureMs } = options;
     const command = ['npm run bench --', ...process.argv.slice(2).map(quoted)].join(' ');
-    const report = { date, command, rounds, warmupMs, measureMs, results, walker };
+    const report = { date, command, rounds, warmupMs, measureMs, results, walker, auth };
     writeFileSync(options.out, renderReport(report));
   }
   return results.some((measured) => summarize(measured).faults.length > 0) ? 1 : 0;
