@@ -29,10 +29,10 @@ function refusalOf(run: () => void | Promise<void>): GatewayError | undefined {
 }
 const passes = (run: () => void | Promise<void>) => refusalOf(run) === undefined;
 
-/** How many pass at this moment. */
+/** How many pass at this moment; no test lets that many pass. */
 function admitted(limits: KeyLimits, keyId = 'key_1'): number {
   let count = 0;
-  while (passes(() => limits.admit(keyId))) count += 1;
+  while (count < 10_000 && passes(() => limits.admit(keyId))) count += 1;
   return count;
 }
 
