@@ -1,9 +1,9 @@
 /**
  * The wiring: builds each room once, in the order of the journey. A table of contents.
  *
- * Start: health → store and key cache → queue → forwarder → admin → receivers → ready. Stop, front to
- * back: not ready → receivers finish what they are reading → admin → last used is written, cache and
- * store close → the forwarder drains → health closes.
+ * Start: health → store and key cache → queue → forwarder → admin → receivers → ready. Stop, front
+ * to back: not ready → receivers finish what they are reading → admin → last used is written, cache
+ * and store close → the forwarder drains → health closes.
  */
 import type { Admin } from './admin/admin.ts';
 import type { Config } from './config/config.ts';

@@ -31,7 +31,7 @@ describe('the store', () => {
     expect(load({ env }).auth.store.kind).toBe('sqlite');
   });
 
-  test('a URL that is written beside kind sqlite is refused: nobody wants their keys elsewhere', () => {
+  test('a URL that is written beside kind sqlite is refused: keys would end up elsewhere', () => {
     const sets = ['auth.store.url=postgres://db/mibo'];
     expect(problemsOf({ sets })).toMatchObject([
       { path: 'auth.store.kind', hint: expect.stringContaining('postgres') },

@@ -69,7 +69,7 @@ function expectPortsOf(container: Container, config: Config): void {
   }
 }
 
-test('central.yaml: the configuration is valid, with the ports of the pod, and shares its keys', () => {
+test('central.yaml: the configuration is valid, fits the pod, and shares its keys', () => {
   const resources = readResources('central.yaml');
   const mount = mkdtempSync(join(tmpdir(), 'mibo-kubernetes-'));
   const data = resources.find(({ kind }) => kind === 'ConfigMap')?.data ?? {};
