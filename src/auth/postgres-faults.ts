@@ -27,11 +27,15 @@ export function targetOf(url: string): Target {
     if (!/^postgres(ql)?:\/\//.test(url)) throw new Error('the scheme is not postgres');
     const { host, port, database, user } = new Client({ connectionString: url });
     return { address: `${host}:${port}`, database: database ?? '', user: user ?? '' };
-  } catch {
+  } catch (thrown) {
     // Without its cause, which may quote the URL.
+    const { code, path } = thrown as NodeJS.ErrnoException;
     throw new GatewayError(
       'store_unavailable',
-      'write the URL of the key store as postgres://user:password@host:port/database',
+      path === undefined
+        ? 'write the URL of the key store as postgres://user:password@host:port/database, with ' +
+            'characters of the password that mean something in a URL percent-encoded (%40 for @)'
+        : `check the certificate that the URL of the key store names: ${path} (${code})`,
     );
   }
 }

@@ -233,16 +233,19 @@ describe('a commit', () => {
     const admin = await postgres.connect(url);
     await admin.query(`
       BEGIN READ WRITE;
-      CREATE TABLE noted (durable text, isolation text);
+      CREATE TABLE noted (durable text, isolation text, lock_wait text, idle text);
       CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO noted VALUES
-          (current_setting('synchronous_commit'), current_setting('transaction_isolation'));
+          (current_setting('synchronous_commit'), current_setting('transaction_isolation'),
+           current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout'));
         RETURN NEW;
       END $$;
       CREATE TRIGGER note BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION note();
       COMMIT`);
     await withKey(store);
-    const noted = { durable: 'on', isolation: 'read committed' };
+    // What hangs elsewhere holds the lock of the registry for seconds, not for ever.
+    const bounds = { lock_wait: '4s', idle: '5s' };
+    const noted = { durable: 'on', isolation: 'read committed', ...bounds };
     expect((await admin.query('SELECT * FROM noted')).rows).toEqual([noted, noted]);
   });
 

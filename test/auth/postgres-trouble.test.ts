@@ -25,7 +25,7 @@ const reads: Record<string, (store: PostgresStore, hash: string) => Promise<unkn
   lookup: async (store, hash) => store.lookup(hash),
   readKey: (store, hash) => store.source.readKey(hash),
   readAgents: (store) => store.source.readAgents('prj_any'),
-  versionBefore: (store) => store.source.versionBefore(1_000),
+  versionBefore: (store) => store.source.versionBefore(3_600_000),
   changesSince: (store) => store.source.changesSince(0, 10),
 };
 
@@ -175,7 +175,7 @@ describe('a change that never ends in another process', () => {
     await stuck.query('SELECT pg_advisory_xact_lock((1835623023::bigint << 32) | $1::bigint)', [
       lock?.objid,
     ]);
-    const changes = Array.from({ length: 5 }, (_, index) =>
+    const changes = Array.from({ length: 15 }, (_, index) =>
       store.keys.rename(record.id, { name: `n${index}`, by }),
     );
     for (const read of Object.values(reads)) await read(store, hash);
