@@ -25,7 +25,7 @@ async function refusal(opening: Promise<unknown>): Promise<string> {
 }
 
 describe('the tables', () => {
-  test('are made once by processes that open a new database at once, and all of them work', async () => {
+  test('are made once by processes that open a new database at the same time', async () => {
     const url = await postgres.freshDatabase();
     const writers = [1, 2, 3, 4].map((n) => changer(url, 'add-projects', `p${n}`, '10').done());
     expect((await Promise.all(writers)).map(({ code }) => code)).toEqual([0, 0, 0, 0]);

@@ -51,7 +51,7 @@ describe('a read of the source', () => {
     expect((await store.source.readAgents('prj_none')).value.size).toBe(0);
   });
 
-  test('finds the newest version that is older than an age, by the clock of the server', async () => {
+  test('finds the newest version older than an age, by the clock of the server', async () => {
     const url = await postgres.freshDatabase();
     const store = await postgres.open(url);
     const { record } = await withKey(store);
@@ -141,7 +141,7 @@ describe('versions', () => {
     expect((await store.projects.find(project.id)).id).toBe(project.id);
   });
 
-  test('of a store rise in commit order, also if a change is held up, on any search_path', async () => {
+  test('of a store rise in commit order, also while a change is held up', async () => {
     const url = await postgres.freshDatabase();
     const store = await postgres.open(url);
     const other = await postgres.open(`${url}?options=-c%20search_path%3Dpublic`);

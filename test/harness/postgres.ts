@@ -173,11 +173,14 @@ rm -rf "$1"
 `;
 
 function startWatcher(dataFolder: string): ChildProcess {
-  return spawn('/bin/sh', ['-c', watcherScript, 'mibo-postgres-watcher', dataFolder], {
+  const watcher = spawn('/bin/sh', ['-c', watcherScript, 'mibo-postgres-watcher', dataFolder], {
     // Its own session, so that an interrupt at the terminal does not end it first.
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   });
+  // One that is gone already has nothing left to be told.
+  watcher.stdin.on('error', () => undefined);
+  return watcher;
 }
 
 async function childrenOf(parent: number): Promise<number[]> {
