@@ -259,6 +259,19 @@ describe('a body', () => {
     expect(await post(padded)).toMatchObject({ status: 201, made: 1 });
   });
 
+  test('that is too large is refused before all of it is there', async () => {
+    const { port } = await startAdmin();
+    const headers = ['Authorization', `Bearer ${token}`, ...json];
+    const path = '/admin/v1/projects';
+    const announced = openHttp({ port, path, headers: [...headers, 'Content-Length', '65537'] });
+    announced.upload.flushHeaders();
+    expect((await announced.answer).status).toBe(413);
+    const chunked = openHttp({ port, path, headers: [...headers, 'Transfer-Encoding', 'chunked'] });
+    chunked.upload.write('x'.repeat(65_537));
+    expect((await chunked.answer).status).toBe(413);
+    for (const { upload } of [announced, chunked]) upload.destroy();
+  });
+
   test('has to be JSON in UTF-8', async () => {
     for (const body of ['', '{', '{"name":"x"} {}', Buffer.from('{"name":"\xff"}', 'latin1')]) {
       expect(await post(body)).toMatchObject({ status: 400, made: 0 });
@@ -284,7 +297,7 @@ describe('a body', () => {
 
 describe('a store', () => {
   test('that does not answer is a 503 that may be tried again, not a refusal', async () => {
-    const store = openStore();
+    const store = await openStore();
     const { call, logged } = await startAdmin({ store });
     await store.close();
     for (const [method, path] of [
@@ -302,7 +315,7 @@ describe('a store', () => {
   });
 
   test('that has a fault is a 500 whose cause is in the log alone', async () => {
-    const store = openStore();
+    const store = await openStore();
     const broken = async () => {
       throw new Error('secret cause');
     };

@@ -46,10 +46,19 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close();
 });
 
-export function openStore(): Store {
+let openEmpty = async (): Promise<Store> => {
   const folder = mkdtempSync(join(tmpdir(), 'mibo-admin-'));
-  const store = openSqliteStore({ path: join(folder, 'keys.db'), clock: systemClock });
   closers.push(() => rmSync(folder, { recursive: true }));
+  return openSqliteStore({ path: join(folder, 'keys.db'), clock: systemClock });
+};
+
+/** From here on in this file of tests: another kind of store, empty each time. */
+export function useStore(open: () => Promise<Store>): void {
+  openEmpty = open;
+}
+
+export async function openStore(): Promise<Store> {
+  const store = await openEmpty();
   closers.push(() => store.close());
   return store;
 }
@@ -60,7 +69,7 @@ export async function startAdmin(given: Partial<AdminOptions> = {}): Promise<Adm
     level: 'trace',
     destination: { write: (line) => lines.push(line) },
   });
-  const store = openStore();
+  const store = await openStore();
   const options = {
     endpoint: { host: '127.0.0.1', port: 0 },
     token,
