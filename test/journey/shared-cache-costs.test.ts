@@ -103,7 +103,10 @@ async function redisUp({ process }: Member): Promise<number> {
   return Number(/^mibo_gateway_redis_up (\d)$/m.exec(text)?.[1] ?? Number.NaN);
 }
 
-test('random keys leave Redis as it is, and a valid key goes on working', async () => {
+// More than the 10,000 unknown keys that are remembered, which takes its time beside other tests.
+test('random keys leave Redis as it is, and a valid key goes on working', {
+  timeout: 240_000,
+}, async () => {
   const [valid = ''] = await newKeys(1);
   expect(await send(first, valid)).toBe(200);
   const sizeBefore = await cluster.redis.command('DBSIZE');
@@ -112,7 +115,7 @@ test('random keys leave Redis as it is, and a valid key goes on working', async 
   const counts = new Map<number, number>();
   await Promise.all(
     Array.from({ length: 8 }, async () => {
-      for (let index = 0; index < 2500; index += 1) {
+      for (let index = 0; index < 1500; index += 1) {
         const status = await send(first, `mibo_${randomBytes(19).toString('hex')}`, agent);
         counts.set(status, (counts.get(status) ?? 0) + 1);
       }
