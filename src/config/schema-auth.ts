@@ -160,7 +160,7 @@ export const limits = section('How much is taken at once.', {
     bytes_per_second: rate('Bytes of bodies, inflated.'),
   }),
   unknown_key_failures_per_minute_per_ip: whole({
-    about: 'Wrong keys from one address before it is refused; 0 for no limit.',
+    about: 'Wrong keys a minute from one address before more are refused; 0 for no limit.',
     preset: 60,
     min: 0,
     max: 1_000_000,
