@@ -23,7 +23,6 @@ export function createApp(deps: Deps & { readonly token: string }): App {
   const app: App = new OpenAPIHono<Env>({
     defaultHook(result) {
       if (result.success) return;
-      if (result.target === 'param') throw nothingHere();
       const errors = findingsOf(result.error);
       throw new ProblemError(400, 'correct the fields in errors', { errors });
     },

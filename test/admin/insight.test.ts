@@ -43,8 +43,10 @@ describe('the audit', () => {
     expect(await actions(`subject=${id}`)).toEqual(['agent.add']);
     expect(await actions(`project=other&subject=${id}`)).toEqual([]);
     expect(await actions('subject=unknown')).toEqual([]);
+    expect(await actions('subject=%00')).toEqual([]);
     expect((await call('GET', '/audit?project=unknown')).status).toBe(404);
-    expect((await call('GET', '/audit?subject=%00')).status).toBe(400);
+    expect((await call('GET', '/audit?project=%00')).status).toBe(404);
+    expect((await call('GET', '/audit?subject=a&subject=b')).status).toBe(400);
   });
 });
 
