@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Auth, createAuth, type Store } from '../../src/auth/auth.ts';
 import { generateKey } from '../../src/auth/key-format.ts';
 import { openSqliteStore } from '../../src/auth/sqlite-store.ts';
-import type { GatewayError } from '../../src/core/errors.ts';
+import { GatewayError } from '../../src/core/errors.ts';
 import type { Tenant } from '../../src/core/tenant.ts';
 import { createObservability } from '../../src/observability/observability.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
@@ -189,6 +189,15 @@ describe('a store in trouble', () => {
     clock.advance(10_000);
     await refusal(generateKey(), broken);
     expect(logged).toHaveLength(2);
+  });
+
+  test('what a lookup refuses by itself is passed on, and is no fault to be logged', async () => {
+    for (const kind of ['overloaded', 'rate_limited'] as const) {
+      const refused = new GatewayError(kind, 'come again');
+      const busy = authOn({ ...store, lookup: () => Promise.reject(refused) });
+      expect(await refusal(generateKey(), busy)).toBe(refused);
+    }
+    expect(logged).toEqual([]);
   });
 
   test('a store that answers later is waited for', async () => {

@@ -37,7 +37,8 @@ describe('the address of a client', () => {
 
   test('is that of the connection if the header is missing or not what a proxy writes', () => {
     const odd = ['', ' ', 'unknown', '203.0.113.5, junk', '203.0.113.5,', '1.2.3', '[::1', '_x'];
-    for (const forwarded of [undefined, ...odd]) {
+    const amidst = '203.0.113.5, junk, 10.2.2.2';
+    for (const forwarded of [undefined, ...odd, amidst]) {
       expect(seen('10.1.1.1', forwarded)).toBe('10.1.1.1');
     }
   });
