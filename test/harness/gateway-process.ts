@@ -93,6 +93,7 @@ function configuration(downstream: string): object {
     receivers: { otlp: { protocols: { grpc: { endpoint: any }, http: { endpoint: any } } } },
     auth: { store: { path: './data/keys.db' } },
     downstream: { endpoint: downstream },
+    admin: { endpoint: any },
     telemetry: { metrics: { endpoint: any }, health: { endpoint: any } },
   };
 }
