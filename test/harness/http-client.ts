@@ -80,6 +80,8 @@ export async function readAnswer(response: IncomingMessage): Promise<HttpAnswer>
 
 /** The text of a page of the gateway: health, metrics. */
 export async function getText(port: number, path: string): Promise<string> {
-  const { body } = await http({ port, path, method: 'GET' });
+  // Kept open, it might be closed by a server that stood still just when the next request is sent.
+  const headers = ['Connection', 'close'];
+  const { body } = await http({ port, path, method: 'GET', headers });
   return body.toString();
 }
