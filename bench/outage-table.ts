@@ -1,4 +1,4 @@
-/** What a client sees of a gateway whose Redis, PostgreSQL or both are away: measured, one by one. */
+/** What a client sees of a gateway whose Redis, PostgreSQL or both are away: measured. */
 import type { Cluster, Member } from '../test/harness/cluster.ts';
 import { http } from '../test/harness/http-client.ts';
 import { makeExport } from '../test/harness/make-export.ts';

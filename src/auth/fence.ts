@@ -19,7 +19,7 @@ export function momentNow(clock: Clock): Moment {
   return { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() };
 }
 
-/** Whether less than `ms` have passed since the moment, by both clocks. Asks them anew each time. */
+/** Whether less than `ms` have passed since the moment, by both clocks, which are asked anew. */
 export function isWithin(clock: Clock, moment: Moment, ms: number): boolean {
   const wallMs = clock.wallMs() - moment.wallMs;
   return clock.monotonicMs() - moment.monotonicMs < ms && wallMs < ms && wallMs >= 0;

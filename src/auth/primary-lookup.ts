@@ -1,4 +1,4 @@
-/** A key from the primary: within one deadline in all, at most one probe of a primary that fails. */
+/** A key from the primary: within one deadline in all, one probe at most of one that fails. */
 import type { Clock } from '../core/clock.ts';
 import { GatewayError } from '../core/errors.ts';
 import { grantOf } from './key-memory.ts';

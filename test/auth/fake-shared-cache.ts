@@ -1,4 +1,4 @@
-/** A shared cache in memory that keeps every record it was ever given, so that old ones can return. */
+/** A shared cache in memory that keeps every record it was given, so that old ones can return. */
 import type { AgentNames, StoredKey, Versioned } from '../../src/auth/key-source.ts';
 import type { SharedCache } from '../../src/auth/shared-cache.ts';
 

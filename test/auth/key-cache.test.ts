@@ -86,7 +86,7 @@ describe('a key that is in memory', () => {
     expect(atOnce(cache, 'k')).toBeDefined();
   });
 
-  test('stays in memory when the agents of its project were read again and are the same', async () => {
+  test('stays in memory when the agents of its project are read anew, the same', async () => {
     const { cache, registry, source, pass } = await withKey({ ttlMs: 60_000 });
     for (let ms = 0; ms < 30_000; ms += 300) await pass(300);
     registry.putKey('late');
@@ -145,7 +145,7 @@ describe('an unknown key', () => {
     expect(await asked(cache, 'x')).toBeUndefined();
   });
 
-  test('works from the first poll after its import on, and so when the import returns', async () => {
+  test('works from the first poll after its import, and so when the import returns', async () => {
     const { cache, registry, pass } = await withKey();
     expect(await asked(cache, 'x')).toBeUndefined();
     registry.putKey('x');

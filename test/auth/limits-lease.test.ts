@@ -143,7 +143,7 @@ describe('limits that gateways share', () => {
     expect(shared.asked).toHaveLength(0);
   });
 
-  test('are those of each gateway while the store does not answer, and shared again later', async () => {
+  test('are those of each gateway while the store does not answer, then shared again', async () => {
     const { clock, shared, all } = gateways(2, { requestsPerSecond: 50 });
     shared.isUp = false;
     for (const limits of all) expect(await admitted(limits)).toBe(50);

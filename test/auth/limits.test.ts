@@ -76,7 +76,7 @@ describe('limits of a key', () => {
     expect(passes(() => limits.admit('key_1'))).toBe(true);
   });
 
-  test('let a batch of more than a second pass when the bucket holds anything, then nothing', () => {
+  test('let a batch of more than a second pass when something is left, then nothing', () => {
     const { clock, limits } = limited({ bytesPerSecond: 1000 });
     const charge = (bytes: number) => passes(() => limits.charge('key_1', { spans: 1, bytes }));
     expect([charge(999), charge(50_000), charge(1)]).toEqual([true, true, false]);

@@ -118,8 +118,8 @@ Where the text stands:
 
 What passes by itself (429, 503) says after how long to send again, and most OTLP exporters do so.
 A 504 is sent again by most, too. Everything else would be refused again. Each answer to a request
-carries \`x-mibo-gateway-request-id\`, as does what is forwarded; the kind in the first column is the
-\`outcome\` of \`mibo_gateway_requests_total\` and the \`kind\` in the log.
+carries \`x-mibo-gateway-request-id\`, as does what is forwarded; the kind in the first column is
+the \`outcome\` of \`mibo_gateway_requests_total\` and the \`kind\` in the log.
 
 A request of which only some resources are refused is no error: it is a 200 with
 \`partial_success\`, whose text is the one of the first refusal.

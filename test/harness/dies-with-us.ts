@@ -7,7 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 
 const watcher = 'trap "" HUP INT TERM; read -r word || { kill -9 "$0"; rm -rf "$1"; }';
 
-/** `folder`: what the server keeps on disk. Ends by itself with the server; then nothing is done. */
+/** `folder`: what the server keeps on disk. Ends with the server; then nothing is done. */
 export function diesWithUs(server: ChildProcess, folder: string): void {
   if (server.pid === undefined || server.exitCode !== null) return;
   // Detached: a Ctrl-C on the terminal reaches the tests, not what tidies up after them.

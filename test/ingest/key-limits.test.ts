@@ -159,7 +159,7 @@ describe('a key over its limit', () => {
     expect(other.status).toBe(200);
   });
 
-  test('by what others sent while its body was on the way is refused, all spans counted', async () => {
+  test('by what others sent while its body came is refused, all spans counted', async () => {
     await open({ spansPerSecond: 10 });
     const body = spans(7).proto;
     const framing = ['Content-Length', `${body.length}`, 'Expect', '100-continue'];

@@ -97,7 +97,7 @@ describe('an address that has tried too many unknown keys', () => {
     expect(doors.suspects.slice(0, before)).toEqual([false, false]);
   });
 
-  test('is still told that a revoked key is not known: the same key again is no guess', async () => {
+  test('is still told that a revoked key is not known: the same again is no guess', async () => {
     await open({ unknownKeyFailuresPerMinute: 3 });
     const revoked = generateKey();
     for (let index = 0; index < 50; index += 1) expect(await httpStatus(revoked)).toBe(401);
