@@ -21,7 +21,9 @@ export type KeyCacheCalls = {
 };
 
 const rounds = 15;
-const lookupsPerRound = 100_000;
+const lookupsPerRound = 20_000;
+const knownKeys = 1_000;
+const stepMs = 20;
 /** Fewer than the look-ups that are let to the store at once. */
 const readsAtOnce = 8;
 
@@ -56,11 +58,13 @@ serveCalls<KeyCacheCalls>({
     await Promise.all(Array.from({ length: readsAtOnce }, (_, from) => read(from)));
     collect();
     const bytesPerKey = (process.memoryUsage().heapUsed - before) / (keys - 1);
-    const known = Array.from({ length: 1000 }, (_, index) => benchKey(index * 7));
+    const stride = Math.floor(keys / knownKeys);
+    const known = Array.from({ length: knownKeys }, (_, index) => benchKey(index * stride));
     const times: number[] = [];
     for (let round = 0; round < rounds; round += 1) {
-      // The feed polls between the rounds: the memory counts only while it does.
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      // The feed polls between the rounds: memory counts only while it does.
+      do await new Promise((resolve) => setTimeout(resolve, stepMs));
+      while (cache.state().fence === 'closed');
       const beganAtMs = performance.now();
       for (let call = 0; call < lookupsPerRound; call += 1) {
         const found = cache.lookup(hashKey(known[call % known.length] as string));
