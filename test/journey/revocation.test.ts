@@ -1,7 +1,8 @@
 /**
  * The guarantee, from outside: when a revoke call has returned, no gateway accepts the key,
  * whatever becomes of Redis, of Pub/Sub or of a single gateway's links. Three gateways on one
- * PostgreSQL and one Redis, steady traffic over gRPC and HTTP, and a second key that has to go on working.
+ * PostgreSQL and one Redis, steady traffic over gRPC and HTTP, and a second key that has to go on
+ * working.
  */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Cluster, type Member, startCluster } from '../harness/cluster.ts';

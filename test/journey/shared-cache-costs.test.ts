@@ -1,7 +1,7 @@
 /**
  * What a Redis in trouble costs, and what strangers with random keys can do: an empty Redis does
- * not send everybody to the store again and again, a hung one is waited for once, and keys that do not
- * exist take no room and no service away.
+ * not send everybody to the store again and again, a hung one is waited for once, and keys that do
+ * not exist take no room and no service away.
  */
 import { randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
