@@ -1,5 +1,5 @@
 /** The listener of the admin API: HTTP/1.1, with a bound on all that a client can take up. */
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../core/clock.ts';
@@ -28,13 +28,22 @@ export function createAdminServer({ endpoint, app, log, clock }: AdminServerOpti
     errorHandler: (thrown) => renderProblem(problemOf(unreadable(thrown), log)),
   });
   const timeouts = { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs };
-  const server = createServer(timeouts, (request, response) => void listener(request, response));
+  const unanswered = new Set<ServerResponse>();
+  const server = createServer(timeouts, (request, response) => {
+    unanswered.add(response);
+    response.on('close', () => unanswered.delete(response));
+    void listener(request, response);
+  });
   server.maxConnections = connectionsMax;
   return {
     start: () => listen(server, endpoint),
     async stop() {
       if (!server.listening) return;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      // Else these would be kept open for a next request.
+      for (const response of unanswered) {
+        if (!response.headersSent) response.setHeader('connection', 'close');
+      }
       const cancel = clock.after(stopGraceMs, () => server.closeAllConnections());
       await closed;
       cancel();
