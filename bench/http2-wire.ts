@@ -96,14 +96,17 @@ const statusNames = ['889acac8b21234da8f', `0b${Buffer.from('grpc-status').toStr
 
 /**
  * The gRPC status in a block of trailers from a peer that was given no header table; undefined if
- * it is not there or has two digits, which Huffman code hides: no success in either case.
+ * it is not there. Huffman code makes no number of two digits shorter, so it stands as text.
  */
 export function grpcStatusIn(block: Buffer): number | undefined {
   for (const name of statusNames) {
     const at = block.indexOf(name);
     if (at < 0) continue;
     const value = at + name.length;
-    if (block[value] === 1) return (block[value + 1] as number) - 0x30;
+    const length = block[value] as number;
+    if (length === 1 || length === 2) {
+      return Number(block.toString('latin1', value + 1, value + 1 + length));
+    }
   }
   return undefined;
 }

@@ -1,6 +1,6 @@
 /** What a client sees of a gateway whose Redis, PostgreSQL or both are away: measured. */
 import type { Cluster, Member } from '../test/harness/cluster.ts';
-import { http } from '../test/harness/http-client.ts';
+import { getText, http } from '../test/harness/http-client.ts';
 import { makeExport } from '../test/harness/make-export.ts';
 import { markdownTable } from './table.ts';
 
@@ -69,8 +69,12 @@ async function measureOutage(cluster: Cluster, place: Place, away: Away): Promis
     await end(cluster, away);
     member.process.signal('SIGKILL');
     await member.process.exited;
-    while ((await ask(maker, known)).status !== 200);
+    while ((await ask(maker, known)).status !== 200 || !(await hasRedis(maker)));
   }
+}
+
+async function hasRedis({ process }: Member): Promise<boolean> {
+  return /^mibo_gateway_redis_up 1$/m.test(await getText(process.ports.metrics, '/metrics'));
 }
 
 async function begin({ redis, postgres }: Cluster, away: Away): Promise<void> {

@@ -239,7 +239,7 @@ async function main(): Promise<number> {
 
 ${revocationTable(results)}
 
-Answers in all ("grpc error": a gRPC status of two digits, here 16, UNAUTHENTICATED):
+Answers in all (gRPC status 16 is UNAUTHENTICATED):
 
 ${statusTable(results)}
 
