@@ -13,13 +13,13 @@
  * does not answer; revokes do not wait for it.
  */
 import type { Clock } from '../core/clock.ts';
-import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../observability/observability.ts';
 import { isWithin } from './fence.ts';
 import { createKeyFeed } from './key-feed.ts';
 import { createKeyLoader } from './key-loader.ts';
 import type { KeySource } from './key-source.ts';
 import { createKeyView, type KeyView } from './key-view.ts';
+import { createLeaseHold } from './lease-hold.ts';
 import type { SharedCache } from './shared-cache.ts';
 import type { Grant } from './store.ts';
 
@@ -87,12 +87,17 @@ export function createKeyCache(options: KeyCacheOptions): KeyCache {
   const recordsLiveMs = (shared === undefined ? 0 : options.ttlMs) + marginMs;
   const view = createKeyView({ ...options, recordsLiveMs });
   const { fence, memory, unknownKeys } = view;
-  const loader = createKeyLoader({ source, shared, clock, view, leaseMs });
-  const feed = createKeyFeed({ source, clock, log, leaseMs, view, recordsLiveMs });
+  const lease = createLeaseHold({ source, clock, log, leaseMs });
+  const holdsLease = lease.isHeld;
+  const loader = createKeyLoader({ source, shared, clock, view, leaseMs, holdsLease });
+  const feed = createKeyFeed({ source, clock, log, leaseMs, lease, view, recordsLiveMs });
   let hits = 0;
   let staleServed = 0;
 
-  /** What was fresh as of the last poll: the outage does not count towards its age. */
+  /**
+   * What was fresh as of the last poll: the outage does not count towards its age. A key that is in
+   * memory is refused for no other reason than that the primary did not answer.
+   */
   function stale(hash: string): Grant | undefined {
     const { restsOn } = fence;
     if (restsOn === undefined) return undefined;
@@ -104,8 +109,7 @@ export function createKeyCache(options: KeyCacheOptions): KeyCache {
     try {
       return await answer;
     } catch (thrown) {
-      const { kind } = GatewayError.from(thrown);
-      const grant = kind === 'store_unavailable' ? stale(hash) : undefined;
+      const grant = stale(hash);
       if (grant === undefined) throw thrown;
       staleServed += 1;
       return grant;

@@ -12,7 +12,7 @@ import type { Log } from '../observability/observability.ts';
 import { momentNow } from './fence.ts';
 import type { KeySource } from './key-source.ts';
 import type { KeyView } from './key-view.ts';
-import { createLeaseHold } from './lease-hold.ts';
+import type { LeaseHold } from './lease-hold.ts';
 import { loggedFault } from './store-fault.ts';
 import { withinDeadline } from './within-deadline.ts';
 
@@ -30,6 +30,7 @@ export type KeyFeedOptions = {
   readonly clock: Clock;
   readonly log: Log;
   readonly leaseMs: number;
+  readonly lease: LeaseHold;
   readonly view: KeyView;
   /** How old a record may be that has to be judged: the feed begins that long ago. */
   readonly recordsLiveMs: number;
@@ -45,11 +46,10 @@ const changesMax = 10_000;
 const faultLogIntervalMs = 10_000;
 
 export function createKeyFeed(options: KeyFeedOptions): KeyFeed {
-  const { source, clock, log, view } = options;
+  const { source, clock, log, lease, view } = options;
   const { fence, known } = view;
   // Three polls fit into a lease, so that one lost answer does not shut the fence.
   const intervalMs = Math.min(pollMs, options.leaseMs * 0.3);
-  const lease = createLeaseHold(options);
   let isPolling = false;
   let isWoken = false;
   let isStopped = false;

@@ -9,6 +9,7 @@ import type { Clock } from '../core/clock.ts';
 import { isWithin, type Moment, momentNow } from './fence.ts';
 import type { AgentNames, KeySource, StoredKey, Versioned } from './key-source.ts';
 import type { KnownChanges, Mark } from './known-changes.ts';
+import { createSingleFlight } from './single-flight.ts';
 import { storeIsLate, withinDeadline } from './within-deadline.ts';
 
 /** What the primary answered, and when and on what knowledge it was asked. */
@@ -30,11 +31,13 @@ export type PrimaryReadsOptions = {
   readonly known: KnownChanges;
   /** Not longer than the lease. */
   readonly readDeadlineMs: number;
+  /** Whether a read that begins now may answer those who come later: see key-loader.ts. */
+  readonly mayShare: () => boolean;
 };
 
 export function createPrimaryReads(options: PrimaryReadsOptions): PrimaryReads {
   const { source, clock, known, readDeadlineMs } = options;
-  const underWay = new Map<string, Promise<Read<AgentNames>>>();
+  const flights = createSingleFlight<Read<AgentNames>>(options.mayShare);
   let total = 0;
 
   async function read<Value>(ask: () => Promise<Versioned<Value>>): Promise<Read<Value>> {
@@ -47,15 +50,7 @@ export function createPrimaryReads(options: PrimaryReadsOptions): PrimaryReads {
 
   return {
     readKey: (hash) => read(() => source.readKey(hash)),
-    readAgents(projectId) {
-      const joined = underWay.get(projectId);
-      if (joined !== undefined) return joined;
-      const answer = read(() => source.readAgents(projectId)).finally(() =>
-        underWay.delete(projectId),
-      );
-      underWay.set(projectId, answer);
-      return answer;
-    },
+    readAgents: (id) => flights.join(id, () => read(() => source.readAgents(id))),
     counts(name, { version, startedAt, mark }) {
       if (!isWithin(clock, startedAt, readDeadlineMs)) throw storeIsLate();
       return known.agrees(name, version, mark);

@@ -42,7 +42,7 @@ export function createProjectAgents(clock: Clock, ttlMs: number): AllProjectAgen
     loaded(id, { version, value }) {
       const freshUntilMs = clock.monotonicMs() + ttlMs;
       const kept = projects.get(id)?.current;
-      if (kept === undefined || kept.freshUntilMs === outdated || !isSame(kept.agents, value)) {
+      if (kept === undefined || !isSame(kept.agents, value)) {
         return { id, agents: value, version, freshUntilMs };
       }
       // Read again, and the same: its keys need not be read again one by one.

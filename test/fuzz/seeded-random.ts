@@ -7,8 +7,11 @@ export type SeededRandom = {
 };
 
 /** `FUZZ_SEED` repeats a run. */
-export function createSeededRandom(): SeededRandom {
-  const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
+export function seedOfRun(): number {
+  return Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
+}
+
+export function createSeededRandom(seed = seedOfRun()): SeededRandom {
   let state = seed;
   // mulberry32: small, and good enough to choose mutations.
   function next(): number {
