@@ -191,7 +191,7 @@ describe('keys that are in no cache', () => {
     expect(await asked(cache, 'k')).toBeDefined();
   });
 
-  test('of a suspect have two places and no line; others and known keys do not feel it', async () => {
+  test('of a suspect have two places and no line, and others do not feel it', async () => {
     const { cache, registry, source } = await started();
     registry.putKey('new');
     source.held.add('key');

@@ -1,6 +1,6 @@
 /**
- * What was true when, and which calls had returned: the judge of what gateways answer. Knows nothing
- * of caches.
+ * What was true when, and which calls had returned: the judge of what gateways answer.
+ * Knows nothing of caches.
  *
  * A key and the agents of its project may be known as of two moments; so each is judged by itself.
  */

@@ -1,6 +1,6 @@
 /**
- * Several gateways on one registry and one shared cache, and one thread of events that chance picks:
- * nothing happens unless an event makes it happen, so that any two things may come in any order.
+ * Several gateways on one registry and one shared cache. Nothing happens unless an event makes it
+ * happen, so that any two things may come in any order.
  */
 import { createKeyCache, type KeyCache } from '../../src/auth/key-cache.ts';
 import type { AgentNames, StoredKey, Versioned } from '../../src/auth/key-source.ts';

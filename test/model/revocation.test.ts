@@ -14,7 +14,7 @@ import { playRevocation, seen } from './revocation-play.ts';
 
 const runs = Number(process.env.MODEL_RUNS ?? 100_000);
 
-test(`holds in ${runs} random orders of events`, { timeout: 300_000 }, async () => {
+test(`holds in ${runs} random orders of events`, { timeout: 600_000 }, async () => {
   const seed = seedOfRun();
   for (let run = 0; run < runs; run += 1) await playRevocation(seed + run);
   console.log(seen);
