@@ -24,7 +24,6 @@ const needed: readonly Needed[] = [
   { debianPackage: 'openssl', isThere: () => isOnPath('openssl') },
   // The examples of docs/admin-api.md run as they are written.
   { debianPackage: 'curl', isThere: () => isOnPath('curl') },
-  { debianPackage: 'jq', isThere: () => isOnPath('jq') },
   // Debian's python3 lacks what `python3 -m venv` needs; without Python some is not tested.
   {
     debianPackage: 'python3-venv',
