@@ -7,7 +7,7 @@
  * that it might be accepted later.
  */
 import type { Clock } from '../core/clock.ts';
-import { budgetAddress } from './client-address.ts';
+import { budgetAddress } from './budget-address.ts';
 
 export type UnknownKeyFailures = {
   /** Milliseconds until the address may guess again; 0 while it is within its budget. */
