@@ -248,6 +248,20 @@ describe('asking Redis', () => {
   });
 });
 
+test('an end while the first connection is being made is the end', async () => {
+  const server = await startRedis();
+  closing.push(server.close);
+  server.pause();
+  const clock = createManualClock();
+  const watched = watchLog();
+  const redis = openRedis({ url: server.url, keyPrefix: '', clock, log: watched.log });
+  const answer = ping(redis);
+  redis.close();
+  expect(await answer).toBeUndefined();
+  clock.advance(60_000);
+  expect(watched.lines).toEqual([]);
+});
+
 describe('what the log says', () => {
   test('the same fault is told once a minute, and its end', async () => {
     const { proxy, clock, watched } = await connected();

@@ -39,7 +39,10 @@ export type RedisServerOptions = {
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), 'mibo-test-redis-'));
   const args = [...modeArgs(folder, options.sentinel), ...(options.args ?? [])];
-  let { port, child } = await launchOnSparePort(folder, args);
+  let { port, child } = await launchOnSparePort(folder, args).catch((error: unknown) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  });
 
   function stop(): Promise<void> {
     return ended(child);
