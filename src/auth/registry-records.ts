@@ -75,9 +75,3 @@ export function entryOf(row: AuditRow): AuditEntry {
     details: JSON.parse(row.details) as AuditEntry['details'],
   };
 }
-
-/** What the audit log keeps of a key, whatever happened to it. */
-export function auditedKey(key: KeyRecord): Readonly<Record<string, unknown>> {
-  const { name, maskedKey, scope, agents, expiresAtMs } = key;
-  return { name, maskedKey, scope, agents, expiresAtMs };
-}

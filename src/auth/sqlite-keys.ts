@@ -1,26 +1,25 @@
 /** Changing keys in SQLite. Every change reads, checks and writes in one transaction. */
 import type { Clock } from '../core/clock.ts';
-import { generateKey, hashKey, keyFormats, lastFour, randomBase62 } from './key-format.ts';
-import { auditedKey } from './registry-records.ts';
-import { foreignAgent, keyTaken } from './registry-refusals.ts';
+import { type ChangeEntry, keyEntries } from './key-audit.ts';
 import {
-  checkExpiry,
-  checkGrace,
-  checkImportedKey,
-  checkName,
-  checkScope,
-  expiriesOfRotation,
-  idChars,
-  idPrefixes,
-} from './registry-rules.ts';
+  type Addition,
+  createKeyChanges,
+  type KeyWrites,
+  type NewRow,
+  newRowColumns,
+  type Replacement,
+  rowOf,
+  rowOfRotation,
+  type Scope,
+  scopeWord,
+} from './key-changes.ts';
+import { foreignAgent, keyTaken } from './registry-refusals.ts';
 import { recordChange } from './sqlite-audit.ts';
 import type { Connection } from './sqlite-connection.ts';
 import type { SqliteFile } from './sqlite-file.ts';
 import { keyRecord, keyRecords } from './sqlite-key-records.ts';
 import { requireProject } from './sqlite-projects.ts';
-import type { AuditAction, KeyRecord, Keys, NewKey } from './store.ts';
-
-type Scope = 'all' | readonly string[];
+import type { KeyRecord, Keys } from './store.ts';
 
 /** One change as it is carried out: where, when and by whom. */
 type Change = { readonly connection: Connection; readonly atMs: number; readonly by: string };
@@ -30,77 +29,35 @@ export function createKeys(file: SqliteFile, clock: Clock): Keys {
     return file.write((connection) => run({ connection, atMs: clock.wallMs(), by }));
   }
 
+  const writes: KeyWrites = {
+    add: (addition) => change(addition.wanted.by, (at) => add(at, addition)),
+    rename: (id, { name, by }) => change(by, (at) => rename(at, id, name)),
+    rescope: (id, { scope, name, by }) =>
+      change(by, (at) => {
+        if (name !== undefined) rename(at, id, name);
+        return rescope(at, id, scope);
+      }),
+    rotate: (id, to) => change(to.by, (at) => rotate(at, id, to)),
+    // Every lookup, in any process, sees the commit; there is nothing left to wait for.
+    revoke: (id, { by }) => change(by, (at) => revoke(at, id)),
+  };
+
   return {
-    async create(wanted) {
-      const key = generateKey();
-      const record = await change(wanted.by, (at) =>
-        add(at, { action: 'key.create', key, format: keyFormats.generated, wanted }),
-      );
-      return { record, key };
-    },
-    async importKey(wanted) {
-      checkImportedKey(wanted.key);
-      const { key } = wanted;
-      return change(wanted.by, (at) =>
-        add(at, { action: 'key.import', key, format: keyFormats.imported, wanted }),
-      );
-    },
+    ...createKeyChanges(writes, clock),
     async list(query = {}) {
       return file.read((connection) => keyRecords(connection, query, clock.wallMs()));
     },
     async get(id) {
       return file.read((connection) => keyRecord(connection, id, clock.wallMs()));
     },
-    async rename(id, { name, by }) {
-      const checked = checkName(name);
-      return change(by, (at) => rename(at, id, checked));
-    },
-    async setScope(id, { agents, name, by }) {
-      const scope = agents === 'all' ? agents : checkScope(agents);
-      const checked = name === undefined ? undefined : checkName(name);
-      return change(by, (at) => {
-        if (checked !== undefined) rename(at, id, checked);
-        return rescope(at, id, scope);
-      });
-    },
-    async rotate(id, { graceMs, by }) {
-      checkGrace(graceMs);
-      const key = generateKey();
-      const record = await change(by, (at) => rotate(at, id, { key, graceMs }));
-      return { record, key };
-    },
-    async revoke(id, { by }) {
-      const startedAtMs = clock.monotonicMs();
-      await change(by, (at) => revoke(at, id));
-      // Every lookup, in any process, sees the commit; there is nothing left to wait for.
-      return {
-        effective: true,
-        effectiveAfterMs: Math.ceil(clock.monotonicMs() - startedAtMs),
-      };
-    },
   };
 }
 
-type Addition = {
-  readonly action: AuditAction;
-  readonly key: string;
-  readonly format: number;
-  readonly wanted: NewKey;
-};
-
-function add(at: Change, { action, key, format, wanted }: Addition): KeyRecord {
-  const name = checkName(wanted.name);
-  checkExpiry(wanted.expiresAtMs, at.atMs);
-  requireProject(at.connection, wanted.projectId);
-  const record = insert(at, {
-    key,
-    format,
-    name,
-    projectId: wanted.projectId,
-    scope: wanted.agents === undefined ? 'all' : checkScope(wanted.agents),
-    expiresAtMs: wanted.expiresAtMs,
-  });
-  audit(at, record, { action });
+function add(at: Change, addition: Addition): KeyRecord {
+  const row = rowOf(addition, at);
+  requireProject(at.connection, row.projectId);
+  const record = insert(at, row);
+  audit(at, keyEntries.added(record, addition.action));
   return record;
 }
 
@@ -108,7 +65,7 @@ function rename(at: Change, id: string, name: string): KeyRecord {
   const before = keyRecord(at.connection, id, at.atMs);
   at.connection.run('UPDATE api_keys SET name = ? WHERE id = ?', name, id);
   const record = keyRecord(at.connection, id, at.atMs);
-  audit(at, record, { action: 'key.rename', nameBefore: before.name });
+  audit(at, keyEntries.renamed(record, before));
   return record;
 }
 
@@ -118,32 +75,16 @@ function rescope(at: Change, id: string, scope: Scope): KeyRecord {
   at.connection.run('UPDATE api_keys SET scope = ? WHERE id = ?', scopeWord(scope), id);
   insertScope(at.connection, before, scope);
   const record = keyRecord(at.connection, id, at.atMs);
-  audit(at, record, {
-    action: 'key.scope',
-    scopeBefore: before.scope,
-    agentsBefore: before.agents,
-  });
+  audit(at, keyEntries.rescoped(record, before));
   return record;
 }
 
-function rotate(
-  at: Change,
-  id: string,
-  { key, graceMs }: { readonly key: string; readonly graceMs: number },
-): KeyRecord {
+function rotate(at: Change, id: string, to: Replacement): KeyRecord {
   const old = keyRecord(at.connection, id, at.atMs);
-  const { oldExpiresAtMs, expiresAtMs } = expiriesOfRotation(old, at.atMs, graceMs);
+  const { row, oldExpiresAtMs } = rowOfRotation(old, to, at);
   at.connection.run('UPDATE api_keys SET expires_at_ms = ? WHERE id = ?', oldExpiresAtMs, id);
-  const record = insert(at, {
-    key,
-    format: keyFormats.generated,
-    name: old.name,
-    projectId: old.projectId,
-    scope: old.scope === 'all' ? 'all' : old.agents,
-    expiresAtMs,
-    rotatedFrom: id,
-  });
-  audit(at, record, { action: 'key.rotate', rotatedFrom: id, oldExpiresAtMs });
+  const record = insert(at, row);
+  audit(at, keyEntries.rotated(record, oldExpiresAtMs));
   return record;
 }
 
@@ -152,46 +93,21 @@ function revoke(at: Change, id: string): void {
   at.connection.run('UPDATE api_keys SET revoked_at_ms = ? WHERE id = ?', at.atMs, id);
   at.connection.run('DELETE FROM api_key_agents WHERE key_id = ?', id);
   at.connection.run('DELETE FROM api_key_usage WHERE key_id = ?', id);
-  audit(at, record, { action: 'key.revoke', createdBy: record.createdBy });
+  audit(at, keyEntries.revoked(record));
 }
 
-type Insertion = {
-  readonly key: string;
-  readonly format: number;
-  readonly name: string;
-  readonly projectId: string;
-  readonly scope: Scope;
-  readonly expiresAtMs: number | undefined;
-  readonly rotatedFrom?: string;
-};
-
-function insert({ connection, atMs, by }: Change, row: Insertion): KeyRecord {
-  const hash = hashKey(row.key);
+function insert({ connection, atMs }: Change, row: NewRow): KeyRecord {
   const known = connection.get<{ revoked_at_ms: number | null }>(
     'SELECT revoked_at_ms FROM api_keys WHERE hash = ?',
-    hash,
+    row.hash,
   );
-  if (known !== undefined) {
-    throw keyTaken(known.revoked_at_ms === null ? 'active' : 'revoked');
-  }
-  const id = `${idPrefixes.key}${randomBase62(idChars)}`;
+  if (known !== undefined) throw keyTaken(known.revoked_at_ms === null ? 'active' : 'revoked');
   connection.run(
-    'INSERT INTO api_keys (id, project_id, name, hash, fmt, last4, scope, expires_at_ms, ' +
-      'rotated_from, created_by, created_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
-    id,
-    row.projectId,
-    row.name,
-    hash,
-    row.format,
-    lastFour(row.key),
-    scopeWord(row.scope),
-    row.expiresAtMs ?? null,
-    row.rotatedFrom ?? null,
-    by,
-    atMs,
+    `INSERT INTO api_keys (${newRowColumns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...row.values,
   );
-  insertScope(connection, { id, projectId: row.projectId }, row.scope);
-  return keyRecord(connection, id, atMs);
+  insertScope(connection, row, row.scope);
+  return keyRecord(connection, row.id, atMs);
 }
 
 function insertScope(
@@ -209,22 +125,6 @@ function insertScope(
   }
 }
 
-function scopeWord(scope: Scope): KeyRecord['scope'] {
-  return scope === 'all' ? 'all' : 'agents';
-}
-
-function audit(
-  { connection, atMs, by }: Change,
-  key: KeyRecord,
-  what: { readonly action: AuditAction; readonly [detail: string]: unknown },
-): void {
-  const { action, ...more } = what;
-  recordChange(connection, {
-    action,
-    projectId: key.projectId,
-    subjectId: key.id,
-    by,
-    atMs,
-    details: { ...auditedKey(key), ...more },
-  });
+function audit({ connection, atMs, by }: Change, entry: ChangeEntry): void {
+  recordChange(connection, { ...entry, by, atMs });
 }
