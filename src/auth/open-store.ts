@@ -66,7 +66,6 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenedStore>
       redis,
       limits: await limitsIn(redis),
       async close() {
-        await opened.shared?.close();
         redis?.close();
         await opened.store.close();
       },

@@ -13,11 +13,9 @@ import type { SharedCache } from './shared-cache.ts';
 
 export type RedisCacheOptions = {
   readonly redis: RedisConnection;
-  /** How long a record is kept; 5 minutes by default. Whoever only announces need not know. */
-  readonly ttlMs?: number;
+  /** How long a record is kept. */
+  readonly ttlMs: number;
 };
-
-const ttlDefaultMs = 300_000;
 
 /**
  * KEYS: the name. ARGV: what to store (its version in front), for how many milliseconds.
@@ -46,7 +44,7 @@ const tombstoneTtlMinMs = 60_000;
 const tombstonesMax = 500;
 
 export function createRedisCache(options: RedisCacheOptions): SharedCache {
-  const { redis, ttlMs = ttlDefaultMs } = options;
+  const { redis, ttlMs } = options;
   const { keyPrefix } = redis;
   const channel = `${keyPrefix}changes`;
   const tombstoneTtlMs = Math.max(2 * ttlMs, tombstoneTtlMinMs);
@@ -78,10 +76,6 @@ export function createRedisCache(options: RedisCacheOptions): SharedCache {
     },
     onAnnouncement(run) {
       redis.subscribe(channel, run);
-    },
-    state: redis.state,
-    async close() {
-      redis.close();
     },
   };
 }

@@ -28,7 +28,4 @@ export type SharedCache = {
   announce(announcement: Announcement): Promise<void>;
   /** `run` is called whenever any process announces something; it may be missed. */
   onAnnouncement(run: () => void): void;
-  /** For readiness, status and metrics. */
-  state(): 'up' | 'down';
-  close(): Promise<void>;
 };

@@ -33,8 +33,6 @@ export function createFakeSharedCache(): FakeSharedCache {
       shared.wakeAll();
     },
     onAnnouncement: (run) => listeners.push(run),
-    state: () => (shared.isDown ? 'down' : 'up'),
-    async close() {},
   };
   return shared;
 }

@@ -38,14 +38,14 @@ function open(url: string) {
   const clock = createManualClock();
   const redis = openRedis({ url, keyPrefix: 'mibo:', clock, log: watched.log });
   closing.push(redis.close);
-  return { watched, clock, redis, cache: createRedisCache({ redis }) };
+  return { watched, clock, redis, cache: createRedisCache({ redis, ttlMs: 300_000 }) };
 }
 
 /** In real time: for what only passes when a server says so, however often it is tried. */
 function openLasting(url: string) {
   const redis = openRedis({ url, keyPrefix: 'mibo:', clock: systemClock });
   closing.push(redis.close);
-  return { redis, cache: createRedisCache({ redis }) };
+  return { redis, cache: createRedisCache({ redis, ttlMs: 300_000 }) };
 }
 
 const hashes = Array.from({ length: 20 }, (_, index) => `hash-${index}`);

@@ -94,8 +94,6 @@ function createWildCache(random: SeededRandom): WildCache {
     fillAgents: (projectId, read) => fill(agents, projectId, read),
     async announce() {},
     onAnnouncement() {},
-    state: () => 'up',
-    async close() {},
   };
   return wild;
 }
