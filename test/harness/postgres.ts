@@ -1,9 +1,4 @@
-/**
- * A real PostgreSQL server of a test: its own port and data, gone when the test process is gone.
- *
- * A watcher on a pipe holds the last part even if that process is killed with SIGKILL: it ends the
- * server with all its children and deletes the data as soon as the pipe closes.
- */
+/** A real PostgreSQL server of a test: its own port and data, gone when the test process is gone. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
@@ -13,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { startWatcher, type Watcher } from './dies-with-us.ts';
 import { copyOfTemplate, findPrograms, type Programs } from './postgres-install.ts';
 
 export type PostgresServer = {
@@ -91,9 +87,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     },
     async close() {
       await stop();
-      const ended = once(watcher, 'exit');
-      watcher.stdin?.end();
-      await ended;
+      await watcher.close();
     },
   };
 }
@@ -110,7 +104,7 @@ async function createDatabase(serverUrl: string): Promise<string> {
 type Starting = {
   readonly programs: Programs;
   readonly dataFolder: string;
-  readonly watcher: ChildProcess;
+  readonly watcher: Watcher;
 };
 
 async function startOnFreePort(
@@ -141,8 +135,7 @@ async function startPostmaster(
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  watcher.stdin?.write(`${postmaster.pid}\n`);
-  postmaster.on('exit', () => watcher.stdin?.writable && watcher.stdin.write('0\n'));
+  watcher.watch(postmaster);
   let log = '';
   await new Promise<void>((resolve, reject) => {
     postmaster.stderr?.setEncoding('utf8').on('data', (text: string) => {
@@ -153,34 +146,6 @@ async function startPostmaster(
     postmaster.on('exit', () => reject(new Error(`PostgreSQL did not start:\n${log}`)));
   });
   return postmaster;
-}
-
-/**
- * Reads pids, the last one counts; 0 is none. Stops the postmaster before it looks for children,
- * and kills it last, since it replaces them, and orphans could not be found any more.
- */
-const watcherScript = `
-current=0
-while read -r pid; do current=$pid; done
-if [ "$current" -gt 0 ]; then
-  kill -STOP "$current"
-  ps -A -o pid= -o ppid= | while read -r pid parent; do
-    if [ "$parent" = "$current" ]; then kill -KILL "$pid"; fi
-  done
-  kill -KILL "$current"
-fi
-rm -rf "$1"
-`;
-
-function startWatcher(dataFolder: string): ChildProcess {
-  const watcher = spawn('/bin/sh', ['-c', watcherScript, 'mibo-postgres-watcher', dataFolder], {
-    // Its own session, so that an interrupt at the terminal does not end it first.
-    detached: true,
-    stdio: ['pipe', 'ignore', 'ignore'],
-  });
-  // One that is gone already has nothing left to be told.
-  watcher.stdin.on('error', () => undefined);
-  return watcher;
 }
 
 async function childrenOf(parent: number): Promise<number[]> {

@@ -1,11 +1,11 @@
 /** A real Redis of a test's own: on a port and in a folder of its own, gone with the test. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { diesWithUs } from './dies-with-us.ts';
+import { startWatcher, type Watcher } from './dies-with-us.ts';
 import { sparePort } from './spare-port.ts';
 
 export type RedisServer = {
@@ -39,8 +39,10 @@ export type RedisServerOptions = {
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), 'mibo-test-redis-'));
   const args = [...modeArgs(folder, options.sentinel), ...(options.args ?? [])];
-  let { port, child } = await launchOnSparePort(folder, args).catch((error: unknown) => {
-    rmSync(folder, { recursive: true, force: true });
+  const watcher = startWatcher(folder);
+  const launching = { folder, args, watcher };
+  let { port, child } = await launchOnSparePort(launching).catch(async (error: unknown) => {
+    await watcher.close();
     throw error;
   });
 
@@ -60,13 +62,13 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     resume: () => void child.kill('SIGCONT'),
     stop,
     async start() {
-      const started = await launch({ port, folder, args });
+      const started = await launch({ ...launching, port });
       if (typeof started === 'string') throw new Error(`redis-server did not start: ${started}`);
       child = started;
     },
     async close() {
       await stop();
-      rmSync(folder, { recursive: true, force: true });
+      await watcher.close();
     },
   };
 }
@@ -79,15 +81,19 @@ function modeArgs(folder: string, sentinel: readonly string[] | undefined): read
   return [file, '--sentinel'];
 }
 
-type Launch = { readonly port: number; readonly folder: string; readonly args: readonly string[] };
+type Launch = {
+  readonly port: number;
+  readonly folder: string;
+  readonly args: readonly string[];
+  readonly watcher: Watcher;
+};
 
 async function launchOnSparePort(
-  folder: string,
-  args: readonly string[],
+  launching: Omit<Launch, 'port'>,
 ): Promise<{ port: number; child: ChildProcess }> {
   for (;;) {
     const port = sparePort();
-    const child = await launch({ port, folder, args });
+    const child = await launch({ ...launching, port });
     if (typeof child !== 'string') return { port, child };
     if (!/Address already in use/.test(child)) {
       throw new Error(`redis-server did not start: ${child}`);
@@ -96,7 +102,7 @@ async function launchOnSparePort(
 }
 
 /** The process once it accepts connections, or what it said before it ended. */
-function launch({ port, folder, args }: Launch): Promise<ChildProcess | string> {
+function launch({ port, folder, args, watcher }: Launch): Promise<ChildProcess | string> {
   const bin = process.env.MIBO_TEST_REDIS_BIN ?? 'redis-server';
   const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder];
   const child = spawn(bin, [...args, ...place, '--daemonize', 'no']);
@@ -118,7 +124,7 @@ function launch({ port, folder, args }: Launch): Promise<ChildProcess | string> 
       said += text;
       if (/Ready to accept connections|Sentinel ID is/.test(said)) resolve(child);
     });
-    diesWithUs(child, folder);
+    watcher.watch(child);
   });
 }
 
