@@ -65,9 +65,6 @@ function nodeOptions(target: RedisTarget) {
     ...(target.tls ? { tls: tlsOptions(target) } : {}),
     connectTimeout: connectTimeoutMs,
     disconnectTimeout: disconnectTimeoutMs,
-    maxRetriesPerRequest: 0,
-    autoResubscribe: false,
-    autoResendUnfulfilledCommands: false,
     // The link asks for itself whether the server is ready; the library would print warnings.
     enableReadyCheck: false,
     disableClientInfo: true,
