@@ -11,7 +11,7 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-/** Time that stands; `block` moves it as a busy event loop does: timers are due, and do not fire. */
+/** Time that stands; `block` moves it as a busy event loop does: timers are due, and wait. */
 function createLateClock() {
   const clock = createManualClock();
   let blockedMs = 0;

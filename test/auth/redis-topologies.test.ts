@@ -166,7 +166,7 @@ describe('Redis Cluster', () => {
     expect(Number(await second.command('DBSIZE'))).toBeGreaterThan(0);
   });
 
-  test('one master that hangs costs the deadline once, and it is down until all answer', async () => {
+  test('a master that hangs costs the deadline once; it is down until all answer', async () => {
     const { first, second } = await cluster();
     const { watched, clock, redis, cache } = open(`${first.url}?cluster=true`);
     await watched.next(isUp);
