@@ -1,4 +1,4 @@
-/** A real PostgreSQL server of a test: its own port and data, gone when the test process is gone. */
+/** A real PostgreSQL of a test: a port and data of its own, gone when the test process is gone. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
