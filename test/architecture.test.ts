@@ -125,10 +125,47 @@ function importsOf(file: string): Import[] {
 const files = sourceFiles('src');
 const imports = files.flatMap(importsOf);
 
+/** What a sidecar does without: loaded by `import()` where it is used, and by nothing before. */
+const loadedLate = [
+  'pg',
+  'ioredis',
+  'hono',
+  '@hono/node-server',
+  '@hono/zod-openapi',
+  'node:sqlite',
+];
+
+/** All that is loaded together with `file`: what it imports at its top, types left out. */
+function loadedWith(file: string, seen = new Set<string>()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  const text = readFileSync(join(root, file), 'utf8');
+  const pattern = /(?:^|\n)(?:import|export)\b(?!\s+type\b)[^'";]*?\bfrom\s*'([^']+)'/g;
+  for (const [, specifier = ''] of text.matchAll(pattern)) {
+    if (specifier.startsWith('.')) {
+      loadedWith(
+        relative(root, resolve(root, dirname(file), specifier))
+          .split(sep)
+          .join('/'),
+        seen,
+      );
+    } else seen.add(specifier);
+  }
+  return seen;
+}
+
 describe('rooms', () => {
   test('every source file belongs to a known room', () => {
     const homeless = files.filter((file) => mayImport[roomOf(file)] === undefined);
     expect(homeless, 'move these into a room of docs/ARCHITECTURE.md').toEqual([]);
+  });
+
+  test('what a sidecar does without is not loaded with the program', () => {
+    const loaded = loadedWith('src/cli/start.ts', loadedWith('src/cli/cli.ts'));
+    expect(loaded).toContain('src/gateway.ts');
+    expect(loaded).toContain('undici');
+    const wrong = loadedLate.filter((library) => loaded.has(library));
+    expect(wrong, 'import() these where they are used: the memory of a sidecar counts').toEqual([]);
   });
 
   test('imports follow the direction of docs/ARCHITECTURE.md', () => {
