@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bin, cleanEnvironment } from '../harness/command.ts';
+import { createWaiting } from '../harness/waiting.ts';
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
@@ -59,7 +60,7 @@ export function createStarts(): Starts {
 
 function watch(child: ChildProcess): Started {
   const log: LogLine[] = [];
-  const waiting = new Set<() => void>();
+  const waiting = createWaiting();
   let [stdout, rest] = ['', ''];
   child.stdout?.on('data', (chunk) => {
     stdout += chunk;
@@ -68,17 +69,12 @@ function watch(child: ChildProcess): Started {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
     log.push(...lines.map((line) => JSON.parse(line)));
-    for (const look of waiting) look();
+    waiting.look();
   });
-  const find = (matches: (line: LogLine) => boolean) =>
-    new Promise<LogLine>((done) => {
-      const look = () => {
-        const line = log.find(matches);
-        if (line !== undefined) done(line);
-      };
-      waiting.add(look);
-      look();
-    });
+  const find = async (matches: (line: LogLine) => boolean) => {
+    await waiting.until(() => log.some(matches));
+    return log.find(matches) as LogLine;
+  };
   return {
     child,
     log,

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { bin, cleanEnvironment, type Ran, run } from './command.ts';
 import { getText } from './http-client.ts';
+import { createWaiting } from './waiting.ts';
 
 export type Ports = {
   readonly grpc: number;
@@ -145,25 +146,16 @@ async function launch(folder: string, launching: Launching): Promise<GatewayProc
 
 function collectOutput(child: ChildProcess) {
   let text = '';
-  const waiting = new Set<() => void>();
+  const waiting = createWaiting();
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (chunk: Buffer) => {
       text += chunk;
-      for (const look of waiting) look();
+      waiting.look();
     });
   }
   return {
     text: () => text,
-    until: (enough: () => boolean) =>
-      new Promise<void>((resolve) => {
-        const look = () => {
-          if (!enough()) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      }),
+    until: waiting.until,
   };
 }
 

@@ -6,6 +6,7 @@ import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'nod
 import type { AddressInfo } from 'node:net';
 import { gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
 import { type ReadExport, readExport } from './read-export.ts';
+import { createWaiting } from './waiting.ts';
 
 export type Received = {
   readonly path: string;
@@ -51,7 +52,7 @@ export function acceptAll(received: Received): SinkAnswer {
 
 export async function startSink(port = 0): Promise<Sink> {
   const received: Received[] = [];
-  const waiting = new Set<() => void>();
+  const waiting = createWaiting();
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -67,11 +68,11 @@ export async function startSink(port = 0): Promise<Sink> {
         status: undefined,
       };
       received.push(delivery);
-      for (const look of waiting) look();
+      waiting.look();
       const answer = await sink.answer(delivery);
       delivery.status = answer.status;
       send(response, answer);
-      for (const look of waiting) look();
+      waiting.look();
     });
   });
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
@@ -85,17 +86,7 @@ export async function startSink(port = 0): Promise<Sink> {
       received
         .filter(({ path, status = 0 }) => path === '/v1/traces' && status >= 200 && status < 300)
         .flatMap((delivery) => exportOf(delivery).spans.map(({ spanId }) => spanId)),
-    until(enough) {
-      return new Promise((resolve) => {
-        const look = () => {
-          if (!enough()) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      });
-    },
+    until: waiting.until,
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

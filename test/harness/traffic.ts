@@ -5,6 +5,7 @@
 import { type Door, type Gate, sendExport } from './doors.ts';
 import { grpcClient } from './grpc-client.ts';
 import { type ExportToSend, makeExport } from './make-export.ts';
+import { createWaiting } from './waiting.ts';
 
 export type Answer = {
   readonly gateway: string;
@@ -58,7 +59,7 @@ type Lane = { readonly gateway: string; readonly door: Door; readonly key: strin
 export function startTraffic(options: TrafficOptions): Traffic {
   const { keys, doors = ['grpc', 'http proto'], everyMs = 40, body = makeExport({}) } = options;
   const answers: Answer[] = [];
-  const waiting = new Set<() => void>();
+  const waiting = createWaiting();
   let stopped = false;
 
   async function run(lane: Lane, gate: Gate): Promise<void> {
@@ -69,7 +70,7 @@ export function startTraffic(options: TrafficOptions): Traffic {
         () => ({ status: 0, retryMs: undefined }),
       );
       answers.push({ ...lane, startedAtMs, answeredAtMs: nowMs(), status, retryMs });
-      for (const look of waiting) look();
+      waiting.look();
       await pause(startedAtMs + everyMs - nowMs());
     }
     gate.grpc.close();
@@ -84,22 +85,11 @@ export function startTraffic(options: TrafficOptions): Traffic {
     ),
   );
 
-  const until = (enough: () => boolean): Promise<void> =>
-    new Promise((resolve) => {
-      const look = () => {
-        if (!enough()) return;
-        waiting.delete(look);
-        resolve();
-      };
-      waiting.add(look);
-      look();
-    });
-
   return {
     answers,
-    until,
+    until: waiting.until,
     untilLast(key, status) {
-      return until(() => {
+      return waiting.until(() => {
         const last = new Map<string, number>();
         for (const answer of answers) {
           if (answer.key === key) last.set(`${answer.gateway} ${answer.door}`, answer.status);
@@ -111,7 +101,7 @@ export function startTraffic(options: TrafficOptions): Traffic {
       const sinceMs = nowMs();
       const from = answers.length;
       const started = () => answers.slice(from).filter((it) => it.startedAtMs >= sinceMs);
-      await until(() => {
+      await waiting.until(() => {
         const counts = new Map<string, number>();
         for (const { gateway, door, key } of started()) {
           const lane = `${gateway} ${door} ${key}`;

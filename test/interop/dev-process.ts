@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { cleanEnvironment } from '../harness/command.ts';
+import { createWaiting } from '../harness/waiting.ts';
 
 const bin = resolve(import.meta.dirname, '../../bin/mibo-gateway.js');
 const anyPort = [
@@ -69,23 +70,17 @@ export async function startDev(options: DevOptions = {}): Promise<DevProcess> {
 
 function watch(child: ChildProcess, ended: Promise<number | null>) {
   let [stdout, stderr] = ['', ''];
-  const waiting = new Set<() => void>();
+  const waiting = createWaiting();
   child.stdout?.on('data', (chunk) => {
     stdout += chunk;
-    for (const look of waiting) look();
+    waiting.look();
   });
   child.stderr?.on('data', (chunk) => {
     stderr += chunk;
   });
   const printed = (text: string) =>
     new Promise<void>((done, fail) => {
-      const look = () => {
-        if (!stdout.includes(text)) return;
-        waiting.delete(look);
-        done();
-      };
-      waiting.add(look);
-      look();
+      void waiting.until(() => stdout.includes(text)).then(done);
       void ended.then((code) => fail(new Error(`ended with ${code}: ${stderr}${stdout}`)));
     });
   return { stdout: () => stdout, stderr: () => stderr, printed };
