@@ -160,6 +160,7 @@ export function addKeyChangeRoutes(app: App, deps: Deps): void {
     const by = actorOf(c);
     if (agents !== undefined) {
       record = await store.keys.setScope(id, { agents, by, ...given({ name }) });
+      if (name !== undefined) logChange(c, deps, { action: 'key.rename', id });
       logChange(c, deps, { action: 'key.scope', id });
     } else if (name !== undefined) {
       record = await store.keys.rename(id, { name, by });
@@ -180,7 +181,7 @@ export function addKeyChangeRoutes(app: App, deps: Deps): void {
     const store = registryOf(deps);
     const { id } = await keyOf(store, c.req.valid('param'));
     const { effective, effectiveAfterMs } = await store.keys.revoke(id, { by: actorOf(c) });
-    logChange(c, deps, { action: 'key.revoke', id: id });
+    logChange(c, deps, { action: 'key.revoke', id });
     return c.json({ effective, effective_after_ms: effectiveAfterMs }, 200);
   });
 }

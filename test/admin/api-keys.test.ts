@@ -237,6 +237,7 @@ describe('keys', () => {
     const { ok, call, logged } = await withShop();
     const { id } = await ok('POST', keys, { name: 'k' });
     await ok('PATCH', `${keys}/${id}`, { name: 'n' });
+    await ok('PATCH', `${keys}/${id}`, { name: 'm', agents: 'all' });
     await call('PATCH', `${keys}/${id}`, { name: '' });
     await ok('DELETE', `${keys}/${id}`);
     const lines = logged()
@@ -247,6 +248,8 @@ describe('keys', () => {
     expect(lines).toMatchObject([
       { level: 'info', by: 'api:127.0.0.1', action: 'key.create' },
       { level: 'info', by: 'api:127.0.0.1', action: 'key.rename' },
+      { level: 'info', by: 'api:127.0.0.1', action: 'key.rename' },
+      { level: 'info', by: 'api:127.0.0.1', action: 'key.scope' },
       { level: 'info', by: 'api:127.0.0.1', action: 'key.revoke' },
     ]);
   });
