@@ -10,8 +10,9 @@
  * worth would never pass otherwise, and is paid for by the time that nothing passes after it. So
  * in any time no more passes than rate × time + a second's worth + what was asked last.
  */
-export const limitNames = ['requests', 'spans', 'bytes'] as const;
-export type LimitName = (typeof limitNames)[number];
+import type { LimitState } from '../core/incoming.ts';
+
+export type LimitName = LimitState['name'];
 
 export type Limit = { readonly name: LimitName; readonly perSecond: number };
 
