@@ -1,8 +1,9 @@
 /**
  * API key → tenant, and the registry of projects, agents and keys behind it.
  *
- * Promise: a key that was revoked or has expired is not accepted by the next request; a store that
- * cannot answer is `store_unavailable`, never a refused key; no key is ever in an error or a log.
+ * Promise: a key whose revoke has returned, or that has expired, is not accepted by the next
+ * request; a store that cannot answer is `store_unavailable`, never a refused key; no key is ever
+ * in an error or a log.
  * Invariant: only `lookup` decides which keys exist, and how fresh its answer is.
  * Does not route. Knows what each key may send per second; `ingest` says what it sends.
  */
@@ -79,8 +80,8 @@ export type Authenticated = {
 export type Auth = {
   /**
    * The tenant of the key. Throws or rejects with `GatewayError`: `missing_api_key`,
-   * `invalid_api_key`, `store_unavailable`. Synchronous where the lookup is. `peer` is the address
-   * of the client.
+   * `invalid_api_key`, `rate_limited` (unknown, like too many from this address before), and what
+   * the lookup fails with. Synchronous where the lookup is. `peer` is the address of the client.
    */
   authenticate(credentials: Credentials, peer: string): Authenticated | Promise<Authenticated>;
   /** Notes an accepted use of the key, for its last-used date. */

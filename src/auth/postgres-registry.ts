@@ -51,7 +51,7 @@ export type RegistryOptions = {
  */
 const lockSql =
   "SELECT pg_advisory_xact_lock((1835623023::bigint << 32) | 'audit_log'::regclass::oid::bigint)";
-/** Said every hour. A quarter more, so that a gateway may be late. */
+/** A gateway counts on it for an hour (lease-hold.ts); a quarter more, since clocks differ. */
 const leasesSql =
   'SELECT coalesce(max(lease_ms), 0) AS lease_ms FROM gateway_leases ' +
   "WHERE seen_at > clock_timestamp() - interval '75 minutes'";

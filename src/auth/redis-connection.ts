@@ -42,7 +42,7 @@ export type RedisOptions = {
   readonly log?: Log | undefined;
 };
 
-/** Both together well below what a client notices, and many times what Redis needs. */
+/** A key and its agents are two questions: together less than a client notices. */
 const deadlineMs = 50;
 /** Questions that were not answered yet, late ones counted: what a dead connection can hold. */
 const underWayMax = 1_000;

@@ -3,7 +3,8 @@
  * that the commands, the admin API and the console use.
  *
  * Promise: every change and its audit row are one transaction; when the call returns, it is on
- * disk and holds for every gateway on this store. Versions rise in the order of the commits.
+ * disk and holds for every gateway on this store (a key's new name: a moment later). Versions rise
+ * in the order of the commits.
  * Invariants: an agent belongs to one project; a scope names agents of its key's own project only;
  * a key that is scoped to agents never becomes unrestricted, even if its last agent is removed.
  *
