@@ -2,8 +2,8 @@
 import type { Session } from './postgres-pool.ts';
 import { type KeyRow, keyRecordOf } from './registry-records.ts';
 import { noKey } from './registry-refusals.ts';
-import { checkPage, pageOf } from './registry-rules.ts';
-import type { KeyRecord, Page, PageRequest } from './store.ts';
+import { checkPage, type KeyQuery, pageOf } from './registry-rules.ts';
+import type { KeyRecord, Page } from './store.ts';
 
 const selectSql = `
 SELECT seq, id, project_id, name, last4, scope, expires_at_ms, rotated_from, created_by,
@@ -20,8 +20,6 @@ export async function keyRecord(session: Session, id: string, nowMs: number): Pr
   if (row === undefined) throw noKey(id);
   return keyRecordOf(row, nowMs);
 }
-
-export type KeyQuery = PageRequest & { readonly projectId?: string };
 
 export async function keyRecords(
   session: Session,

@@ -97,6 +97,9 @@ export function checkImportedKey(key: string): void {
   );
 }
 
+/** Keys of one project, or of all. */
+export type KeyQuery = PageRequest & { readonly projectId?: string };
+
 /** `after`: where the page starts; undefined for the first. */
 export type PageStart = { readonly after: number | undefined; readonly limit: number };
 

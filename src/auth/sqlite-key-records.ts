@@ -1,9 +1,9 @@
 /** Reading keys as people see them, from SQLite. */
 import { type KeyRow, keyRecordOf } from './registry-records.ts';
 import { noKey } from './registry-refusals.ts';
-import { checkPage, pageOf } from './registry-rules.ts';
+import { checkPage, type KeyQuery, pageOf } from './registry-rules.ts';
 import type { Connection } from './sqlite-connection.ts';
-import type { KeyRecord, Page, PageRequest } from './store.ts';
+import type { KeyRecord, Page } from './store.ts';
 
 const selectSql = `
 SELECT seq, id, project_id, name, last4, scope, expires_at_ms, rotated_from, created_by,
@@ -20,8 +20,6 @@ export function keyRecord(connection: Connection, id: string, nowMs: number): Ke
   if (row === undefined) throw noKey(id);
   return keyRecordOf(row, nowMs);
 }
-
-export type KeyQuery = PageRequest & { readonly projectId?: string };
 
 export function keyRecords(
   connection: Connection,

@@ -6,7 +6,6 @@
  * the registry's version then tells whether it was a change or only last-used dates.
  * Unknown keys are not remembered, so that garbage cannot push out keys that exist.
  */
-
 import type { Connection } from './sqlite-connection.ts';
 import type { SqliteFile } from './sqlite-file.ts';
 import type { Grant } from './store.ts';
