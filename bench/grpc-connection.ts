@@ -26,6 +26,8 @@ export type GrpcConnectionOptions = {
 export type GrpcConnection = {
   /** Keeps `streams` requests under way until the feeder has no more. */
   start(feeder: Feeder, streams: number): void;
+  /** Nothing can be sent on it any more: the peer has closed it, or is about to. */
+  readonly ended: boolean;
   close(): void;
 };
 
@@ -52,6 +54,7 @@ class Connection implements GrpcConnection {
   private readonly messages: readonly Buffer[];
   private readonly requests = new Map<number, Request>();
   private readonly onSettings: () => void;
+  ended = false;
   private feeder: Feeder | undefined;
   private nextStream = 1;
   private unread: Buffer = Buffer.alloc(0);
@@ -206,6 +209,7 @@ class Connection implements GrpcConnection {
   /** Nothing more can be sent here; the row fails by this count. */
   private failAll(status: string): void {
     const { feeder } = this;
+    this.ended = true;
     this.feeder = undefined;
     for (const request of this.requests.values()) feeder?.answered(status, false, request);
     this.requests.clear();

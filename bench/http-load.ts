@@ -50,7 +50,12 @@ function head(target: RequestForm, body: Buffer): Buffer {
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`);
 }
 
-export type HttpLane = { start(feeder: Feeder): void; close(): void };
+export type HttpLane = {
+  start(feeder: Feeder): void;
+  /** The peer has closed it. */
+  readonly ended: boolean;
+  close(): void;
+};
 
 /** One connection with one request under way; the answer starts the next one. */
 export async function openHttpLane(
@@ -96,6 +101,9 @@ export async function openHttpLane(
     start(next) {
       feeder = next;
       sendNext();
+    },
+    get ended() {
+      return socket.destroyed;
     },
     close: () => socket.destroy(),
   };

@@ -164,6 +164,8 @@ async function measureRandom(cluster: Cluster, random: RandomRun): Promise<Rando
     bytes: Number(/used_memory:(\d+)/.exec(String(await cluster.redis.command('INFO')))?.[1]),
     rss: rssMib(member),
   });
+  // What is in it now would go by itself meanwhile, each record after its time.
+  await cluster.redis.command('FLUSHALL');
   const before = await probed(quiet());
   const sizeBefore = await size();
   console.error(`${options.random} random keys`);

@@ -7,7 +7,7 @@ import { serveCalls } from './child.ts';
 import { openGrpcConnection } from './grpc-connection.ts';
 import { grpcOptionsOf } from './grpc-load.ts';
 import { httpRequestsOf, openHttpLane } from './http-load.ts';
-import type { Feeder, SentRequest } from './load-client.ts';
+import type { Feeder, RequestForm, SentRequest } from './load-client.ts';
 import { makePayloads } from './payloads.ts';
 
 export type SteadyLoad = {
@@ -38,22 +38,48 @@ export type SteadyCalls = {
 const body = { spans: 1, encoding: 'proto', compression: 'identity', named: true } as const;
 const tickMs = 2;
 
+type Connection = {
+  /** One request, and what comes of it. */
+  send(feeder: Feeder): void;
+  readonly ended: boolean;
+  close(): void;
+};
+
+/** One key at one door of one gateway: a connection with one request under way at most. */
 class Lane implements Feeder {
   underWay = false;
-  send: () => void = () => {};
-  close: () => void = () => {};
   private due = false;
+  private connection: Connection | undefined;
   private readonly key: number;
+  private readonly connect: () => Promise<Connection>;
   private readonly requests: Recorded[];
 
-  constructor(key: number, requests: Recorded[]) {
+  constructor(key: number, connect: () => Promise<Connection>, requests: Recorded[]) {
     this.key = key;
+    this.connect = connect;
     this.requests = requests;
   }
 
-  begin(): void {
+  async open(): Promise<void> {
+    this.connection = undefined;
+    this.connection = await this.connect();
+  }
+
+  /** Whether a request was begun. */
+  begin(): boolean {
+    if (this.underWay || this.connection === undefined) return false;
+    if (this.connection.ended) {
+      // The gateway ends connections of a certain age; clients open another one.
+      void this.open();
+      return false;
+    }
     this.due = true;
-    this.send();
+    this.connection.send(this);
+    return true;
+  }
+
+  close(): void {
+    this.connection?.close();
   }
 
   next(): number | undefined {
@@ -75,30 +101,38 @@ class Lane implements Feeder {
   }
 }
 
-async function openLanes(load: SteadyLoad, requests: Recorded[]): Promise<Lane[]> {
+function lanesOf(load: SteadyLoad, requests: Recorded[]): Lane[] {
   const payloads = makePayloads(body).slice(0, 1);
   const form = { compression: 'identity', contentType: 'application/x-protobuf' } as const;
-  const opening = load.gateways.flatMap(({ grpcPort, httpPort }) =>
+  return load.gateways.flatMap(({ grpcPort, httpPort }) =>
     load.apiKeys.flatMap((apiKey, key) => [
-      async () => {
-        const lane = new Lane(key, requests);
-        const whole = httpRequestsOf({ ...form, payloads, apiKey, port: httpPort });
-        const connection = await openHttpLane(httpPort, (index) => whole[index] as Buffer);
-        lane.send = () => connection.start(lane);
-        lane.close = () => connection.close();
-        return lane;
-      },
-      async () => {
-        const lane = new Lane(key, requests);
-        const options = grpcOptionsOf({ ...form, payloads, apiKey, port: grpcPort });
-        const connection = await openGrpcConnection(options);
-        lane.send = () => connection.start(lane, 1);
-        lane.close = () => connection.close();
-        return lane;
-      },
+      new Lane(key, () => connectHttp({ ...form, payloads, apiKey, port: httpPort }), requests),
+      new Lane(key, () => connectGrpc({ ...form, payloads, apiKey, port: grpcPort }), requests),
     ]),
   );
-  return Promise.all(opening.map((open) => open()));
+}
+
+async function connectHttp(form: RequestForm): Promise<Connection> {
+  const whole = httpRequestsOf(form);
+  const lane = await openHttpLane(form.port, (index) => whole[index] as Buffer);
+  return {
+    send: (feeder) => lane.start(feeder),
+    get ended() {
+      return lane.ended;
+    },
+    close: () => lane.close(),
+  };
+}
+
+async function connectGrpc(form: RequestForm): Promise<Connection> {
+  const connection = await openGrpcConnection(grpcOptionsOf(form));
+  return {
+    send: (feeder) => connection.start(feeder, 1),
+    get ended() {
+      return connection.ended;
+    },
+    close: () => connection.close(),
+  };
 }
 
 let stopLoad: SteadyCalls['stop'] | undefined;
@@ -106,16 +140,15 @@ let stopLoad: SteadyCalls['stop'] | undefined;
 serveCalls<SteadyCalls>({
   async start(load) {
     const requests: Recorded[] = [];
-    const lanes = await openLanes(load, requests);
+    const lanes = lanesOf(load, requests);
+    await Promise.all(lanes.map((lane) => lane.open()));
     const beganAtMs = performance.now();
     let [begun, leftOut] = [0, 0];
     // Each tick begins what is due by the clock, so that a late tick makes up for itself.
     const timer = setInterval(() => {
       const due = ((performance.now() - beganAtMs) / 1000) * load.requestsPerSecond;
       for (; begun < due; begun += 1) {
-        const lane = lanes[begun % lanes.length] as Lane;
-        if (lane.underWay) leftOut += 1;
-        else lane.begin();
+        if (lanes[begun % lanes.length]?.begin() !== true) leftOut += 1;
       }
     }, tickMs);
     stopLoad = async () => {
