@@ -83,7 +83,7 @@ test('a two-digit gRPC status is no success', async () => {
   closers.push(load.close);
   const result = await load.run(50);
   expect(result.acceptedSpans).toBe(0);
-  expect(result.statuses).toEqual({ 'grpc error': got.requests });
+  expect(result.statuses).toEqual({ 'grpc 14': got.requests });
 });
 
 test('a connection that breaks ends the phase and is counted', async () => {
