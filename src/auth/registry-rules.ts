@@ -33,9 +33,12 @@ export function checkName(name: string): string {
   return trimmed;
 }
 
-/** Projects are found by id or name, so a name must not look like an id. */
+/** Projects are found by id or name, in URLs too, so a name must not look like an id or a step. */
 export function checkProjectName(name: string): string {
   const checked = checkName(name);
+  if (checked === '.' || checked === '..') {
+    throw invalid('choose a name that can stand in a URL: "." and ".." lead elsewhere');
+  }
   if (checked.startsWith(idPrefixes.project)) {
     throw invalid(`choose a name that does not start with "${idPrefixes.project}", as ids do`);
   }

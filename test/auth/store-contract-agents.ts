@@ -19,6 +19,14 @@ export function agentsContract(open: OpenStore): void {
       await refuses(store.projects.add({ name: '  ', by }), 'invalid');
     });
 
+    test('a project name can stand in a URL: "." and ".." would lead elsewhere', async () => {
+      const { store } = await withProject(open);
+      for (const name of ['.', '..', ' .. ']) {
+        await refuses(store.projects.add({ name, by }), 'invalid');
+      }
+      await store.projects.add({ name: '...', by });
+    });
+
     test('an agent id is stored in lower case and belongs to one project only', async () => {
       const { store, project } = await withProject(open);
       const other = await store.projects.add({ name: 'other', by });
