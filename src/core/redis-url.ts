@@ -30,6 +30,7 @@ export type RedisTarget = {
 };
 
 const schemes = /^(rediss?)(\+sentinel)?:\/\//;
+const percent = 'write :, /, @, #, ? and commas in user and password as %3A, %2F, %40, …';
 const parameters: readonly string[] = ['ca_file', 'cluster', 'sentinel_auth'];
 
 /** What is wrong with the text, in words that never show what stands in it; or undefined. */
@@ -40,6 +41,17 @@ export function checkRedisUrl(text: string): string | undefined {
 
 /** A string says what is wrong. */
 export function parseRedisUrl(text: string): RedisTarget | string {
+  try {
+    return parse(text);
+  } catch {
+    // A % that no two digits follow, or that leads to no text.
+    return `mend a % in user, password or name of the master; ${percent}`;
+  }
+}
+
+function parse(text: string): RedisTarget | string {
+  // URLs are read past line breaks and tabs, and would then be others than those that are seen.
+  if (/\p{Cc}/u.test(text)) return 'write it on one line';
   const scheme = schemes.exec(text);
   if (scheme === null) {
     return 'begin with redis://, rediss:// (TLS), redis+sentinel:// or rediss+sentinel://';
@@ -103,7 +115,6 @@ type Url = {
 };
 
 function parseUrl(text: string): Url | string {
-  const percent = 'write :, /, @, #, ? and commas in user and password as %3A, %2F, %40, …';
   const url = URL.parse(text);
   if (url === null || !schemes.test(text) || url.hostname === '') {
     return `give each server as redis://host:port; ${percent}`;
@@ -112,21 +123,17 @@ function parseUrl(text: string): Url | string {
   if (unknown || url.hash !== '')
     return `use no parameters but ${parameters.join(', ')}; ${percent}`;
   const { hostname, port } = url;
-  try {
-    return {
-      tls: text.startsWith('rediss'),
-      username: decodeURIComponent(url.username) || undefined,
-      password: decodeURIComponent(url.password) || undefined,
-      path: url.pathname,
-      query: url.searchParams,
-      address: (defaultPort) => ({
-        host: hostname.replace(/^\[(.*)\]$/, '$1'),
-        port: port === '' ? defaultPort : Number(port),
-      }),
-    };
-  } catch {
-    return `mend a % in user or password that no two digits follow; ${percent}`;
-  }
+  return {
+    tls: text.startsWith('rediss'),
+    username: decodeURIComponent(url.username) || undefined,
+    password: decodeURIComponent(url.password) || undefined,
+    path: url.pathname,
+    query: url.searchParams,
+    address: (defaultPort) => ({
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: port === '' ? defaultPort : Number(port),
+    }),
+  };
 }
 
 function accountAndTrust(url: Url): Pick<RedisTarget, 'username' | 'password' | 'tls' | 'caFile'> {

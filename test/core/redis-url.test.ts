@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkRedisUrl, parseRedisUrl } from '../../src/core/redis-url.ts';
 
@@ -90,9 +91,36 @@ describe('the setting that says where Redis is', () => {
     ['redis+sentinel://:hunter2@s1,s2', 'name the master'],
     ['redis+sentinel://:hunter2@s1,/main', 'redis://host:port'],
     ['redis+sentinel://:hunter2@s1/main/x', 'number of the database'],
+    ['redis+sentinel://:hunter2@s1/%zz', 'mend a %'],
+    ['redis+sentinel://:hunter2@s1/%ff', 'mend a %'],
+    ['redis://:hunter2@cache:63\n79', 'on one line'],
+    ['redis://:hunter2@cache\n', 'on one line'],
   ])('says what is wrong with %s, and never shows the password', (text, words) => {
     const problem = checkRedisUrl(text);
     expect(problem).toContain(words);
     expect(problem).not.toMatch(/hunt|er2|other/);
   });
+});
+
+test('is understood or refused in words without the password, however it is written', () => {
+  const scheme = fc.constantFrom('redis://', 'rediss://', 'redis+sentinel://', '');
+  const piece = fc.constantFrom(
+    ...['redis://', 'rediss://', 'user:hunter2@', ':hunter2%@', 'h', 's1:7'],
+    ...[',', '/', '%', '%zz', '%ff', '@', ':', '?', '#', '[', '[::1]', '/main', '/0', '?ca_file='],
+    ...['cluster=true', '&', ' ', '\n', '\\', ';password=hunter2', '\u{1f98a}'],
+  );
+  const text = fc.oneof(
+    fc
+      .tuple(scheme, fc.array(piece, { maxLength: 7 }))
+      .map(([start, rest]) => start + rest.join('')),
+    fc.string({ unit: 'binary' }),
+  );
+  fc.assert(
+    fc.property(text, (written) => {
+      const parsed = parseRedisUrl(written);
+      expect(typeof parsed === 'string' ? parsed : '').not.toContain('hunter2');
+      if (typeof parsed !== 'string') expect(parsed.addresses[0].host).not.toBe('');
+    }),
+    { numRuns: 5_000 },
+  );
 });
