@@ -1,6 +1,7 @@
 /** What PostgreSQL and the way to it throw, as the errors that the rest of the gateway knows. */
 import { Client } from 'pg';
 import { GatewayError } from '../core/errors.ts';
+import { isPostgresUrl } from '../core/postgres-url.ts';
 import { RegistryError } from './registry-error.ts';
 import { storeFault } from './store-fault.ts';
 
@@ -24,7 +25,7 @@ export type Target = {
 /** Throws `store_unavailable` for what is no URL of PostgreSQL. */
 export function targetOf(url: string): Target {
   try {
-    if (!/^postgres(ql)?:\/\//.test(url)) throw new Error('the scheme is not postgres');
+    if (!isPostgresUrl(url)) throw new Error('no URL of PostgreSQL');
     const { host, port, database, user } = new Client({ connectionString: url });
     return { address: `${host}:${port}`, database: database ?? '', user: user ?? '' };
   } catch (thrown) {

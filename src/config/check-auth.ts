@@ -1,5 +1,6 @@
 /** What must hold between the settings of keys, their store, its caches and the admin API. */
 import { isLoopback } from '../core/loopback.ts';
+import { isPostgresUrl } from '../core/postgres-url.ts';
 import { checkRedisUrl } from '../core/redis-url.ts';
 import type { JointProblem } from './check.ts';
 import { formatEndpoint } from './notation.ts';
@@ -23,8 +24,9 @@ function storeUrlFits({ auth }: Config): JointProblem[] {
     const hint = 'set it, or the environment variable DATABASE_URL';
     return [{ path, against: 'auth.store.kind', value: '', expected, hint }];
   }
-  if (isStoreUrl(url)) return [];
-  return [{ path, against: 'auth.store.kind', value: maskUrl(url), expected }];
+  if (isPostgresUrl(url)) return [];
+  const hint = 'in user and password, write @ as %40, / as %2F, # as %23, ? as %3F';
+  return [{ path, against: 'auth.store.kind', value: maskUrl(url), expected, hint }];
 }
 
 /**
@@ -39,10 +41,6 @@ export function storeUrlIsUsed({ auth }: Config, written: unknown): ConfigProble
   const hint = 'set auth.store.kind to postgres, or leave auth.store.url out';
   const expected = 'postgres, since auth.store.url is set';
   return [{ path: 'auth.store.kind', value: kind, expected, hint }];
-}
-
-function isStoreUrl(url: string): boolean {
-  return /^postgres(?:ql)?:\/\/\S+$/.test(url) && URL.canParse(url);
 }
 
 function redisUrlFits(config: Config): JointProblem[] {

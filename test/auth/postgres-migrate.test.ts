@@ -123,7 +123,13 @@ describe('a server that cannot be opened', () => {
     expect(await refusal(postgres.open(`postgres://u:${password}@127.0.0.1:1/keys`))).toMatch(
       /^check the key store, PostgreSQL at 127.0.0.1:1, database "keys": .*ECONNREFUSED/,
     );
-    for (const wrong of [`postgres://u:${password}@host:x/y`, `mysql://u:${password}@h/d`, '']) {
+    for (const wrong of [
+      `postgres://u:${password}@host:x/y`,
+      `postgres://u:/${password}@127.0.0.1:1/y`,
+      `postgres://u:1?${password}@127.0.0.1:1/y`,
+      `mysql://u:${password}@h/d`,
+      '',
+    ]) {
       expect(await refusal(postgres.open(wrong))).toMatch(/^write the URL of the key store as/);
     }
     const withCertificate = `${urlOf('postgres', url)}?sslrootcert=/nowhere/ca.pem`;
