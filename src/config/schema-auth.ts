@@ -2,7 +2,7 @@
 import { fromEnv } from './environment.ts';
 import { choice, duration, whole } from './kinds.ts';
 import { section } from './setting.ts';
-import { filePath, headerName, maskUrl, maskWhole, networkList, text } from './text-kinds.ts';
+import { filePath, headerName, maskWhole, networkList, serverUrl, text } from './text-kinds.ts';
 
 /** Headers that mean something else on the same request. */
 const reserved = [
@@ -52,13 +52,10 @@ const store = section('Where keys, projects and agents are kept.', {
     about: 'For sqlite: the file, relative to the working directory.',
     preset: './data/keys.db',
   }),
-  url: text(
-    {
-      about: 'For postgres: the URL of the database; sqlite does not look at it.',
-      preset: fromEnv('DATABASE_URL'),
-    },
-    { expected: 'a URL, or empty', mask: maskUrl },
-  ),
+  url: serverUrl({
+    about: 'For postgres: the URL of the database; sqlite does not look at it.',
+    preset: fromEnv('DATABASE_URL'),
+  }),
 });
 
 const cache = section('For postgres: what is remembered of it; sqlite needs no cache.', {
@@ -103,13 +100,10 @@ export const auth = section('Who may send.', {
   passthrough,
   store,
   redis: section('A cache that gateways share, for store postgres and for limits.per_key.', {
-    url: text(
-      {
-        about: 'redis://, rediss://, a list of them (Cluster) or redis+sentinel://; empty: none.',
-        preset: fromEnv('REDIS_URL'),
-      },
-      { expected: 'a URL, or empty', mask: maskUrl },
-    ),
+    url: serverUrl({
+      about: 'redis://, rediss://, a list of them (Cluster) or redis+sentinel://; empty: none.',
+      preset: fromEnv('REDIS_URL'),
+    }),
     key_prefix: text({ about: 'What the names in Redis begin with.', preset: 'mibo:' }),
   }),
   cache,

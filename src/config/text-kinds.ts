@@ -1,7 +1,7 @@
 /** Settings that are text: names, paths, URLs, headers, secrets. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { hidden, maskUser } from './problems.ts';
+import { hidden } from './problems.ts';
 import { asText, asYaml, type Setting, setting, type Words } from './setting.ts';
 
 type TextRules = Pick<Setting, 'mask'> & {
@@ -61,10 +61,20 @@ function isNetwork(written: string): boolean {
 
 export const maskWhole = (written: unknown) => (written === '' ? '' : hidden);
 
+const host = String.raw`(?:[\w.-]+|\[[\da-f:.]+\])`;
+// Without a port, what stands behind a comma may as well be the end of a password.
+const hosts = String.raw`${host}(?::\d{1,5})?(?:,${host}:\d{1,5})*`;
+const authority = String.raw`[a-z][a-z\d+.-]*://(?:[^\s/?#]*@)?(?:${hosts})?`;
+const url = String.raw`${authority}(?:/[\w.~%+:/-]*)?(?:[?#][^\s@,]*)?`;
+const urls = new RegExp(String.raw`^${url}(?:,\s*${url})*$`, 'i');
+
+/**
+ * Hides user, password and parameters of a URL, or of a list of them. What is none, such as
+ * `host=db password=…`, is hidden as a whole: nobody knows where in it the password is.
+ */
 export function maskUrl(written: unknown): unknown {
-  if (typeof written === 'object' && written !== null) return hidden;
-  if (typeof written !== 'string') return written;
-  return maskUser(written).replace(/([?#]).*/s, `$1${hidden}`);
+  if (typeof written !== 'string' || !urls.test(written)) return maskWhole(written);
+  return written.replace(/[^/]*@/g, `${hidden}@`).replace(/([?#])[^,]*/g, `$1${hidden}`);
 }
 
 function maskValues(written: unknown): unknown {
@@ -110,6 +120,23 @@ export function headers(words: Words & { reserved: RegExp; reservedWords: string
   });
 }
 
+/**
+ * Where another server is. Anything is taken, and judged where it is used: a variable of that name
+ * may be meant for another program. A mounted secret often ends with a line break.
+ */
+export function serverUrl(words: Words) {
+  return setting(words, {
+    read(value) {
+      const raw = asText(value);
+      return typeof raw === 'string' ? raw.trim() : raw;
+    },
+    valid: z.string(),
+    expected: 'a URL, or empty',
+    hint: quotesHint,
+    mask: maskUrl,
+  });
+}
+
 /** The path of a URL. */
 export function urlPath(words: Words) {
   return text(words, {
@@ -130,8 +157,8 @@ export function httpUrl(words: Words & { orEmpty?: boolean }) {
     valid: z.string().refine((raw) => (orEmpty && raw === '') || isPlainUrl(raw)),
     expected: orEmpty ? `${plain}; empty for none` : plain,
     hint: (value) =>
-      // The rest of the URL is repeated, so it must not hold what `maskUrl` hides.
-      typeof value === 'string' && /^[\w.-]+:\d+(?:\/[^@?#]*)?$/.test(value)
+      // What stands there is repeated, so it must be nothing but a host, a port and a path.
+      typeof value === 'string' && /^[\w.-]+:\d+(?:\/[\w./-]*)?$/.test(value)
         ? `write http://${value}`
         : undefined,
     mask: maskUrl,

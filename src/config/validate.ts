@@ -48,7 +48,7 @@ function problemsOf(issue: z.core.$ZodIssue, tree: unknown): ConfigProblem[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.flatMap((key) => {
       const unknown = [...path, key];
-      return leavesOf(valueAt(tree, unknown), unknown).map((leaf) => unknownProblem(leaf, tree));
+      return leavesOf(valueAt(tree, unknown), unknown).map(unknownProblem);
     });
   }
   const names = Object.keys(valueAt(presetTree, path) as object).join(', ');
@@ -77,15 +77,12 @@ function leavesOf(value: unknown, path: readonly string[]): readonly (readonly s
   return Object.entries(value).flatMap(([name, held]) => leavesOf(held, [...path, name]));
 }
 
-const secretNames = /key|token|secret|pass|pwd|bearer|cred|auth|cookie|private|header|url|dsn/i;
-
-function unknownProblem(path: readonly string[], tree: unknown): ConfigProblem {
-  const name = path.join('.');
-  const value = mapLeaves(valueAt(tree, path), asText);
+/** What stands there is not repeated: it may be a secret whose name is misspelt. */
+function unknownProblem(path: readonly string[]): ConfigProblem {
   const hint = nearestHint(path);
   return {
-    path: name,
-    value: secretNames.test(name) || isTree(value) ? undefined : maskPasted(value),
+    path: path.join('.'),
+    value: undefined,
     expected: 'the name of a setting',
     ...(hint === undefined ? {} : { hint }),
   };

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { load, problemsOf } from './configs.ts';
 
@@ -18,17 +19,29 @@ describe('the store', () => {
     expect(problem?.hint).toContain('DATABASE_URL');
   });
 
-  test.each(['mysql://h/d', 'h:5432/d', 'postgres://', 'postgres://h:99999/d', 'postgres://h/d d'])(
-    '%s is no URL of PostgreSQL',
-    (url) => {
-      const sets = ['auth.store.kind=postgres', `auth.store.url=${url}`];
-      expect(pathsOf({ sets })).toEqual(['auth.store.url']);
-    },
-  );
+  test.each([
+    ...['mysql://h/d', 'h:5432/d', 'postgres://', 'postgres://h:99999/d', 'postgres://h/d d'],
+    ...['host=db dbname=d', 'postgres://u:/p@h/d', 'postgres://h\n/d'],
+  ])('%j is no URL of PostgreSQL', (url) => {
+    const env = { DATABASE_URL: url };
+    expect(pathsOf({ sets: ['auth.store.kind=postgres'], env })).toEqual(['auth.store.url']);
+  });
 
   test('DATABASE_URL of another program means nothing to sqlite', () => {
     const env = { DATABASE_URL: 'mysql://root@localhost/shop' };
     expect(load({ env }).auth.store.kind).toBe('sqlite');
+  });
+
+  test('a URL with a line break at its end, as mounted secrets have, is taken without', () => {
+    const env = { DATABASE_URL: 'postgres://db/mibo\n', REDIS_URL: ' redis://cache\r\n' };
+    const { auth } = load({ sets: ['auth.store.kind=postgres'], env });
+    expect([auth.store.url, auth.redis.url]).toEqual(['postgres://db/mibo', 'redis://cache']);
+  });
+
+  test.each(['a\nb', '\n', '\0'])('variables of other programs may hold %j', (text) => {
+    const env = { DATABASE_URL: text, REDIS_URL: text, MIBO_DOWNSTREAM_ENDPOINT: 'http://next' };
+    load({ env });
+    load({ env, files: [readFileSync('config/sidecar.yaml', 'utf8')] });
   });
 
   test('a URL that is written beside kind sqlite is refused: keys would end up elsewhere', () => {

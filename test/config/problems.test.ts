@@ -222,6 +222,22 @@ describe('files', () => {
 describe('secrets', () => {
   const secret = 'Sup3rSecret';
   const key = 'mibo_Sup3rSecretSup3rSecret';
+  /** As other programs write where a server is, and URLs in which the password breaks out. */
+  const otherForms = [
+    `host=db user=app password=${secret} dbname=x`,
+    `Server=db;User Id=a;Password=${secret}`,
+    `jdbc:postgresql://db:1/x;password=${secret}`,
+    `c.redis.cache.windows.net:6380,password=${secret},ssl=True`,
+    `postgres://app:/${secret}@127.0.0.1:1/db`,
+    `postgres://app:1/${secret}@127.0.0.1:1/db`,
+    `postgres://app:/${secret}`,
+    `postgres://app:1?${secret}@h/db`,
+    `postgres://app:1#${secret}@h/db`,
+    `redis://h:1,${secret}`,
+    `redis://h:1/0;password=${secret}`,
+    `redis://h?password=a,${secret}`,
+    `redis://h/a=${secret}`,
+  ];
 
   test.each([
     `auth: { passthrough: { api_key: "${secret} x" } }`,
@@ -234,6 +250,14 @@ describe('secrets', () => {
     `auth: { store: { kind: postgres, url: "postgres://u:${secret}@h:x/d" } }`,
     `auth: { store: { url: "postgres://u:${secret}@h/d" } }`,
     `admin: { token: "${secret} " }`,
+    `admin: { tokn: ${secret} }`,
+    `admin: { hush: ${secret} }`,
+    `auth: { passthrough: { apiKee: [${secret}] } }`,
+    ...otherForms.map((url) => `auth: { store: { kind: postgres, url: "${url}" } }`),
+    ...otherForms.map(
+      (url) => `auth: { store: { kind: postgres, url: postgres://h/d }, redis: { url: "${url}" } }`,
+    ),
+    ...otherForms.map((endpoint) => `downstream: { endpoint: "${endpoint}" }`),
     `downstream: { endpoint: "http://u:${secret}@h" }`,
     `downstream: { endpoint: "http://h?token=${secret}" }`,
     `downstream: { headers: { host: ${secret} } }`,
@@ -305,8 +329,8 @@ describe('secrets', () => {
     const shownOf = (endpoint: string) =>
       problemsOf({ sets: [`downstream.endpoint=${endpoint}`] })[0]?.value;
     expect(shownOf('https://u:p@host:1/path?q')).toBe('https://****@host:1/path?****');
-    expect(shownOf('u:p@host:1')).toBe('****@host:1');
-    expect(shownOf('host:1')).toBe('host:1');
+    expect(shownOf('ftp://u:p@[::1]:1/a.b')).toBe('ftp://****@[::1]:1/a.b');
+    expect(shownOf('u:p@host:1')).toBe('****');
   });
 
   test('a secret from a variable is masked too', () => {
@@ -316,13 +340,13 @@ describe('secrets', () => {
 });
 
 test('a problem for people is a block of name, place, value, expectation and cure', () => {
-  const files = ['limits:\n  inflight_mib: 5\n'];
+  const files = ['limits:\n  admission_wait: 5\n'];
   expect(formatProblems(problemsOf({ files }))).toBe(
     [
-      'limits.inflight_mib (0.yaml:2:3)',
+      'limits.admission_wait (0.yaml:2:3)',
       '  value     5',
-      '  expected  the name of a setting',
-      '  fix       did you mean limits.in_flight_mib?',
+      '  expected  a duration from 0s to 60s, such as 500ms, 5s, 3m or 1h30m',
+      '  fix       add the unit: 5s or 5ms',
     ].join('\n'),
   );
 });
