@@ -8,18 +8,19 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import type { MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
-import { ProblemError } from './problem.ts';
+import { jsonType, notJson, ProblemError } from './problem.ts';
 import type { Env } from './routes.ts';
 
 const bodyBytesMax = 64 * 1024;
-const jsonType = 'application/json';
 
 export const readBody: MiddlewareHandler<Env> = async (c, next) => {
   if (matchedRoutes(c).some(({ method }) => method === 'POST' || method === 'PATCH')) {
     const [type = ''] = (c.req.header('content-type') ?? '').split(';');
     if (type.trim().toLowerCase() !== jsonType) {
-      throw new ProblemError(415, `send the body as Content-Type: ${jsonType}`);
+      throw new ProblemError(415, notJson);
     }
+    // The routes check it again, by a pattern that knows only well-formed parameters.
+    c.req.raw.headers.set('content-type', jsonType);
     const body = await read(c.env.incoming);
     if (!isUtf8(body)) throw new ProblemError(400, 'send the body in UTF-8');
     Object.assign(c.env.incoming, { rawBody: body });

@@ -45,15 +45,24 @@ const registryStatus: Readonly<Record<RegistryErrorCode, number>> = {
   invalid: 422,
 };
 
+export const jsonType = 'application/json';
+export const notJson = `send the body as Content-Type: ${jsonType}`;
+
+/** What hono refuses by itself: 400 is a body that JSON.parse does not take. */
+const frameworkDetail: { readonly [status: number]: string } = {
+  400: 'send valid JSON',
+  415: notJson,
+};
+
 /** What is not a refusal is a fault: it is logged, and its text goes to nobody. */
 export function problemOf(thrown: unknown, log: Log): ProblemError {
   if (thrown instanceof ProblemError) return thrown;
   if (thrown instanceof RegistryError) {
     return new ProblemError(registryStatus[thrown.code], thrown.message);
   }
-  // hono's word for a body that JSON.parse does not take.
-  if (thrown instanceof HTTPException && thrown.status === 400) {
-    return new ProblemError(400, 'send valid JSON', { cause: thrown });
+  if (thrown instanceof HTTPException && thrown.status < 500) {
+    const detail = frameworkDetail[thrown.status] ?? 'send what /admin/v1/openapi.json describes';
+    return new ProblemError(thrown.status, detail, { cause: thrown });
   }
   if (thrown instanceof GatewayError && thrown.kind === 'store_unavailable') {
     return storeFault(thrown, log);

@@ -1,7 +1,9 @@
 /** Who may use the admin API, and what everybody else is told. */
 import { connect } from 'node:net';
+import { HTTPException } from 'hono/http-exception';
 import { describe, expect, test } from 'vitest';
 import { adminNeedsToken, createAdmin } from '../../src/admin/admin.ts';
+import { problemOf } from '../../src/admin/problem.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { GatewayError } from '../../src/core/errors.ts';
 import { createObservability } from '../../src/observability/observability.ts';
@@ -276,8 +278,18 @@ describe('a body', () => {
     for (const body of ['', '{', '{"name":"x"} {}', Buffer.from('{"name":"\xff"}', 'latin1')]) {
       expect(await post(body)).toMatchObject({ status: 400, made: 0 });
     }
-    const withCharset = ['Content-Type', 'Application/JSON; charset=utf-8'];
-    expect(await post('{"name":"x"}', withCharset)).toMatchObject({ status: 201, made: 1 });
+  });
+
+  test('may say that it is JSON in any way that clients have', async () => {
+    for (const type of [
+      'Application/JSON; charset=utf-8',
+      'application/json;',
+      'application/json ; charset=utf-8',
+      'application/json;charset',
+    ]) {
+      const answer = await post('{"name":"x"}', ['Content-Type', type]);
+      expect(answer, type).toEqual({ status: 201, made: 1, logged: expect.any(String) });
+    }
   });
 
   test('that breaks off is no fault of the gateway', async () => {
@@ -293,6 +305,17 @@ describe('a body', () => {
     await ok('GET', '/projects');
     expect(logged()).toBe('');
   });
+});
+
+test('what the framework refuses by itself is a refusal here too, and no fault', () => {
+  const { log } = pick();
+  for (const status of [400, 405, 413, 415] as const) {
+    const thrown = new HTTPException(status, { message: 'said by the framework' });
+    const problem = problemOf(thrown, log);
+    expect(problem.status).toBe(status);
+    expect(problem.detail).not.toContain('said by the framework');
+  }
+  expect(problemOf(new HTTPException(503), log).status).toBe(500);
 });
 
 describe('a store', () => {
