@@ -69,6 +69,18 @@ export function connect(path: string, busyTimeoutMs: number): Connection {
   };
 }
 
+/** The file holds tables, and they are none of ours. */
+export class ForeignTables extends Error {}
+
+/** Before anything is changed, the mode of the file included. Throws `ForeignTables`. */
+export function refuseForeign(connection: Connection): void {
+  const isEmpty = connection.get('SELECT 1 FROM sqlite_master') === undefined;
+  const columns = connection.all<{ name: string }>(
+    "SELECT name FROM pragma_table_info('schema_migrations') WHERE name IN ('number', 'checksum')",
+  );
+  if (!isEmpty && columns.length < 2) throw new ForeignTables('it is in use by another program');
+}
+
 /** For a connection that writes: every commit is synced, as a revocation must survive anything. */
 export function makeDurable(connection: Connection): void {
   const mode = connection.get<{ journal_mode: string }>('PRAGMA journal_mode = WAL');

@@ -14,8 +14,10 @@ import {
   type Connection,
   connect,
   createDatabaseFile,
+  ForeignTables,
   makeDurable,
   migrate,
+  refuseForeign,
   rollBack,
 } from './sqlite-connection.ts';
 import { storeFault } from './store-fault.ts';
@@ -35,7 +37,10 @@ const readTimeoutMs = 100;
 const writeTimeoutMs = 5_000;
 const writeRetryMs = 20;
 const identityCheckMs = 500;
+/** Kinds of faults: https://sqlite.org/rescode.html */
 const sqliteBusy = 5;
+const sqliteIoError = 10;
+const sqliteFull = 13;
 
 type Open = {
   readonly reader: Connection;
@@ -73,7 +78,7 @@ export function openSqliteFile(path: string, clock: Clock): SqliteFile {
       try {
         return transact(current().writer, run);
       } catch (thrown) {
-        if (!isBusy(thrown) || clock.monotonicMs() >= giveUpAtMs) throw translated(thrown);
+        if (!isBusy(thrown) || clock.monotonicMs() >= giveUpAtMs) throw changeFault(thrown);
       }
       await new Promise<void>((resolve) => clock.after(writeRetryMs, resolve));
     }
@@ -108,6 +113,7 @@ export function migrateSqliteFile(path: string, clock: Clock): number[] {
     createDatabaseFile(path);
     const writer = connect(path, openTimeoutMs);
     try {
+      refuseForeign(writer);
       makeDurable(writer);
       return migrate(writer, clock.wallMs());
     } finally {
@@ -123,14 +129,32 @@ function translated(thrown: unknown): GatewayError | RegistryError {
   return thrown instanceof RegistryError ? thrown : storeFault(thrown);
 }
 
+/** For whoever makes a change, and may know the machine that the file is on. */
+function changeFault(thrown: unknown): GatewayError | RegistryError {
+  if (!isOfDisk(thrown)) return translated(thrown);
+  return new GatewayError('store_unavailable', diskRemedy, { cause: thrown });
+}
+
+/** For whoever starts the gateway or runs a command. */
 function openFault(thrown: unknown, path: string): GatewayError {
-  const hint = `check the file of the key store, ${path}: ${(thrown as Error).message}`;
+  const hint = openHint(thrown as Error, path);
   return new GatewayError('store_unavailable', hint, { cause: thrown });
+}
+
+const diskRemedy = 'free some space on the disk of the key store, or check it';
+
+function openHint(thrown: Error, path: string): string {
+  if (thrown instanceof ForeignTables) {
+    return `give the key store a file of its own: ${path} is in use by another program`;
+  }
+  if (isOfDisk(thrown)) return `${diskRemedy}: ${path}: ${thrown.message}`;
+  return `check the file of the key store, ${path}: ${thrown.message}`;
 }
 
 function openBoth(path: string, identity: string, nowMs: number): Open {
   const writer = connect(path, openTimeoutMs);
   try {
+    refuseForeign(writer);
     makeDurable(writer);
     migrate(writer, nowMs);
     // From here on `write` waits in steps, which does not block the event loop.
@@ -160,7 +184,16 @@ function identityOf(path: string): string | undefined {
 }
 
 function isBusy(thrown: unknown): boolean {
+  return kindOf(thrown) === sqliteBusy;
+}
+
+function isOfDisk(thrown: unknown): boolean {
+  const kind = kindOf(thrown);
+  return kind === sqliteIoError || kind === sqliteFull;
+}
+
+function kindOf(thrown: unknown): number | undefined {
   const code = (thrown as { readonly errcode?: unknown }).errcode;
-  // The low byte is the kind; the rest says why (https://sqlite.org/rescode.html).
-  return typeof code === 'number' && (code & 0xff) === sqliteBusy;
+  // The low byte is the kind; the rest says why.
+  return typeof code === 'number' ? code & 0xff : undefined;
 }

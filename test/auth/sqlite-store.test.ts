@@ -20,6 +20,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import type { Store } from '../../src/auth/auth.ts';
 import { hashKey } from '../../src/auth/key-format.ts';
 import { connect, makeDurable } from '../../src/auth/sqlite-connection.ts';
+import { migrateSqliteFile } from '../../src/auth/sqlite-file.ts';
 import { openSqliteStore } from '../../src/auth/sqlite-store.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { changer, changerScript } from './changer.ts';
@@ -155,6 +156,25 @@ describe('the file', () => {
     expect(readFileSync(path, 'utf8')).toMatch(/^these are not/);
   });
 
+  test.each(['CREATE TABLE t (a)', 'CREATE TABLE schema_migrations (version TEXT PRIMARY KEY)'])(
+    'of another program is refused, and not a byte of it changes: %s',
+    (sql) => {
+      const path = join(folder(), 'app.db');
+      const database = new DatabaseSync(path);
+      database.exec(sql);
+      database.close();
+      const before = readFileSync(path);
+      const refused = expect.objectContaining({
+        kind: 'store_unavailable',
+        hint: `give the key store a file of its own: ${path} is in use by another program`,
+      });
+      expect(() => open(path)).toThrow(refused);
+      expect(() => migrateSqliteFile(path, systemClock)).toThrow(refused);
+      expect(readFileSync(path).equals(before)).toBe(true);
+      expect(readdirSync(dirname(path))).toEqual(['app.db']);
+    },
+  );
+
   test('whose folders cannot be made is named', () => {
     const blocked = join(folder(), 'file');
     writeFileSync(blocked, '');
@@ -256,6 +276,27 @@ describe('a store in trouble', () => {
     expect((await store.keys.list()).items.map(({ name }) => name)).toEqual(['k']);
     expect(store.lookup(hash)).toBeDefined();
     other.close();
+  });
+
+  test('that has no room left on its disk says so, when it is opened and when it is changed', () => {
+    const runWithin = (path: string, blocks: number) =>
+      spawnSync(
+        'sh',
+        // A limit of the size of files, in blocks of 512 bytes, stands in for a disk that is full.
+        ['-c', `trap '' XFSZ; ulimit -f ${blocks}; exec "$@"`, 'sh', process.execPath].concat(
+          changerScript,
+          [path, 'add-projects', 'p', '1000'],
+        ),
+        { encoding: 'utf8' },
+      );
+    const path = join(folder(), 'keys.db');
+    const opening = runWithin(path, 8);
+    expect(opening.status).toBe(1);
+    const remedy = 'free some space on the disk of the key store, or check it';
+    expect(opening.stderr).toContain(`${remedy}: ${path}: `);
+    const changing = runWithin(join(folder(), 'keys.db'), 2_000);
+    expect(changing.status).toBe(1);
+    expect(changing.stderr).toContain(`GatewayError: ${remedy}`);
   });
 
   test('gives up on a lock that is never released', async () => {
