@@ -2,8 +2,8 @@
  * The wiring: builds each room once, in the order of the journey. A table of contents.
  *
  * Start: health → store and key cache → queue → forwarder → admin → receivers → ready. Stop, front
- * to back: not ready → receivers finish what they are reading → admin → last used is written, cache
- * and store close → the forwarder drains → health closes.
+ * to back: not ready → receivers finish what they are reading → the forwarder drains, and beside it
+ * admin, last used, cache and store, which it must not wait for → health closes.
  */
 import type { Admin } from './admin/admin.ts';
 import type { Config } from './config/config.ts';
@@ -24,6 +24,8 @@ import { createReceiver, type Receiver } from './receiver/receiver.ts';
 import { createRouting } from './routing/routing.ts';
 
 const mebibyte = 1024 * 1024;
+/** For a store that hangs: last-used dates are not worth more of a stop. */
+const closeMsMax = 5_000;
 
 export type GatewayOptions = {
   readonly config: Config;
@@ -105,9 +107,9 @@ export function createGateway(options: GatewayOptions): Gateway {
     const deadlineAtMs = clock.monotonicMs() + config.shutdown_timeout;
     const leftMs = () => Math.max(0, deadlineAtMs - clock.monotonicMs());
     await receiver?.stop(leftMs());
-    await admin?.stop();
-    await keys?.auth.close();
+    const closed = Promise.all([admin?.stop(), keys?.auth.close()]);
     await forwarder.stop(leftMs());
+    await atMost(clock, Math.min(leftMs(), closeMsMax), closed);
     await queue?.close();
     await health.stop();
   }
@@ -123,6 +125,16 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     stop,
   };
+}
+
+/** Goes on without what takes longer. */
+async function atMost(clock: Clock, delayMs: number, done: Promise<unknown>): Promise<void> {
+  let cancel = (): void => {};
+  const passed = new Promise<void>((resolve) => {
+    cancel = clock.after(delayMs, resolve);
+  });
+  await Promise.race([done, passed]);
+  cancel();
 }
 
 function buildForwarder({ config, clock, observability }: Base): Forwarder {
