@@ -26,8 +26,10 @@ export type MigratePostgresOptions = {
   readonly waitMs?: number;
 };
 
+/** A server may let us in and then answer nothing, as a pooler does that has no room. */
+const lookDeadlineMs = 5_000;
 /** An index on a large table takes its time, and so may another program that makes one. */
-const deadlineMs = 600_000;
+const makeDeadlineMs = 600_000;
 const retryMs = 250;
 /** 'mibo' in ASCII; with the schema's own hash it is the key of an advisory lock. */
 const lockClass = 0x6d69626f;
@@ -39,14 +41,19 @@ const lockClass = 0x6d69626f;
 export async function migratePostgres(options: MigratePostgresOptions): Promise<number[]> {
   const { url, clock } = options;
   const target = targetOf(url);
-  const pool = createPostgresPool({ url, clock, connectionsMax: 1, deadlineMs });
+  const connection = { url, clock, connectionsMax: 1 };
+  const looking = createPostgresPool({ ...connection, deadlineMs: lookDeadlineMs });
+  const making = createPostgresPool({ ...connection, deadlineMs: makeDeadlineMs });
   try {
-    const done = await retrying(options, () => pool.use(migrate));
+    const done = await retrying(options, async () => {
+      const missing = await looking.use(missingIn);
+      return missing.length === 0 ? missing : making.use(makeMissing);
+    });
     return done.map(({ number }) => number);
   } catch (thrown) {
     throw openFault(thrown as GatewayError, target);
   } finally {
-    await pool.close();
+    await Promise.all([looking.close(), making.close()]);
   }
 }
 
@@ -68,10 +75,12 @@ async function retrying<T>(options: MigratePostgresOptions, run: () => Promise<T
   }
 }
 
-async function migrate(session: Session): Promise<readonly Migration[]> {
+async function missingIn(session: Session): Promise<readonly Migration[]> {
   await refuseReplica(session);
-  const missing = missingMigrations(migrations, await appliedTo(session));
-  if (missing.length === 0) return missing;
+  return missingMigrations(migrations, await appliedTo(session));
+}
+
+async function makeMissing(session: Session): Promise<readonly Migration[]> {
   await session.query(
     'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ' +
       `SELECT pg_advisory_xact_lock(${lockClass}, hashtext(current_schema()))`,

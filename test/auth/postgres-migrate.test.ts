@@ -1,9 +1,11 @@
 import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
 import { migratePostgres } from '../../src/auth/postgres-migrate.ts';
-import { systemClock } from '../../src/core/clock.ts';
+import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { changer } from './changer.ts';
+import { createManualClock } from './manual-clock.ts';
 import { usePostgres, withKey } from './postgres-under-test.ts';
+import { startSilentPostgres } from './silent-postgres.ts';
 
 const by = 'test:ada';
 const postgres = usePostgres();
@@ -166,6 +168,40 @@ describe('a server that cannot be opened', () => {
     expect(lines).toHaveLength(1);
     expect(lines[0]).toContain('waiting for the key store');
     expect(lines.join()).not.toContain(password);
+  });
+
+  test('is given up within seconds if it lets us in and then answers nothing', async () => {
+    const silent = await startSilentPostgres();
+    const clock = createManualClock();
+    const opening = refusal(postgres.open(silent.url, { clock }));
+    await silent.asked(1);
+    clock.advance(5_000);
+    expect(await opening).toMatch(/^check the key store, .* did not answer within 5000 ms$/);
+    silent.close();
+  });
+
+  test('that answers nothing is waited for as one that is not there', async () => {
+    const silent = await startSilentPostgres();
+    const clock = createManualClock();
+    const lines: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
+    // Time moves on whenever something waits for it alone.
+    const after: Clock['after'] = (delayMs, run) => {
+      const cancel = clock.after(delayMs, run);
+      if (delayMs < 1_000) setImmediate(() => clock.advance(delayMs));
+      return cancel;
+    };
+    const opening = refusal(
+      postgres.open(silent.url, { clock: { ...clock, after }, log, waitMs: 30_000 }),
+    );
+    for (let attempt = 1; attempt <= 6; attempt += 1) {
+      await silent.asked(attempt);
+      clock.advance(5_000);
+    }
+    expect(await opening).toMatch(/did not answer within 5000 ms$/);
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('waiting for the key store');
+    silent.close();
   });
 
   test('is not waited for where waiting cannot help', async () => {
