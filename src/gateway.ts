@@ -107,7 +107,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     const deadlineAtMs = clock.monotonicMs() + config.shutdown_timeout;
     const leftMs = () => Math.max(0, deadlineAtMs - clock.monotonicMs());
     await receiver?.stop(leftMs());
-    const closed = Promise.all([admin?.stop(), keys?.auth.close()]);
+    const closed = Promise.all([admin?.stop(leftMs()), keys?.auth.close()]);
     await forwarder.stop(leftMs());
     await atMost(clock, Math.min(leftMs(), closeMsMax), closed);
     await queue?.close();

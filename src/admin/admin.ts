@@ -21,8 +21,8 @@ export type { AdminStatus } from './status.ts';
 export type Admin = {
   /** Opens the listener; resolves with the port in use. */
   start(): Promise<{ readonly adminPort: number }>;
-  /** Lets what is under way end, for up to 5 s. */
-  stop(): Promise<void>;
+  /** Lets what is under way end, for up to `graceMs`, and never for more than 5 s. */
+  stop(graceMs: number): Promise<void>;
 };
 
 export type AdminOptions = {

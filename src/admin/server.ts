@@ -1,18 +1,23 @@
 /** The listener of the admin API: HTTP/1.1, with a bound on all that a client can take up. */
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../core/clock.ts';
 import type { Log } from '../observability/observability.ts';
 import type { Admin } from './admin.ts';
+import { createConnections } from './connections.ts';
 import { ProblemError, problemOf, renderProblem } from './problem.ts';
 import type { App } from './routes.ts';
 
-const headersTimeoutMs = 10_000;
-/** For the whole request; an answer may take longer, as a revoke waits for the leases. */
-const requestTimeoutMs = 30_000;
+const timeouts = {
+  headersTimeout: 3_000,
+  /** For the whole request; an answer may take longer, as a revoke waits for the leases. */
+  requestTimeout: 30_000,
+  /** Both are looked at only so often. */
+  connectionsCheckingInterval: 1_000,
+};
 const connectionsMax = 100;
-const stopGraceMs = 5_000;
+const stopMsMax = 5_000;
 
 export type AdminServerOptions = {
   readonly endpoint: { readonly host: string; readonly port: number };
@@ -27,24 +32,20 @@ export function createAdminServer({ endpoint, app, log, clock }: AdminServerOpti
     overrideGlobalObjects: false,
     errorHandler: (thrown) => renderProblem(problemOf(unreadable(thrown), log)),
   });
-  const timeouts = { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs };
-  const unanswered = new Set<ServerResponse>();
+  const connections = createConnections(connectionsMax);
   const server = createServer(timeouts, (request, response) => {
-    unanswered.add(response);
-    response.on('close', () => unanswered.delete(response));
+    connections.asked(response);
     void listener(request, response);
   });
-  server.maxConnections = connectionsMax;
+  server.on('connection', connections.add);
   return {
     start: () => listen(server, endpoint),
-    async stop() {
+    async stop(graceMs) {
       if (!server.listening) return;
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      // Else these would be kept open for a next request.
-      for (const response of unanswered) {
-        if (!response.headersSent) response.setHeader('connection', 'close');
-      }
-      const cancel = clock.after(stopGraceMs, () => server.closeAllConnections());
+      connections.end();
+      const cutMs = Math.min(graceMs, stopMsMax);
+      const cancel = clock.after(cutMs, () => server.closeAllConnections());
       await closed;
       cancel();
     },

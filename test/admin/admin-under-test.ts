@@ -82,7 +82,7 @@ export async function startAdmin(given: Partial<AdminOptions> = {}): Promise<Adm
   };
   const admin = createAdmin(options);
   const { adminPort: port } = await admin.start();
-  closers.push(() => admin.stop());
+  closers.push(() => admin.stop(10_000));
   const authorization = options.token === '' ? [] : ['Authorization', `Bearer ${options.token}`];
 
   const call: AdminUnderTest['call'] = async (method, path, body) => {
