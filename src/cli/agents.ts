@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { agentJson } from '../auth/auth.ts';
 import { type Io, say, writeJson } from './io.ts';
 import { actor, allItems } from './registry.ts';
-import { addSettings, type SettingsOptions, withStore } from './settings.ts';
+import { addSettings, type SettingsOptions, withChange, withStore } from './settings.ts';
 import { formatTable, formatTime } from './table.ts';
 
 type Options = SettingsOptions & { readonly project: string; readonly json?: boolean };
@@ -21,7 +21,7 @@ function addAdd(agents: Command, io: Io): void {
     .requiredOption('--name <name>', 'what people call it')
     .option('--json', 'print the agent as JSON')
     .action(async (id: string, options: Options & { readonly name: string }) => {
-      await withStore(io, options, async (store) => {
+      await withChange(io, options, async (store) => {
         const project = await store.projects.find(options.project);
         const { name } = options;
         const agent = await store.agents.add({ projectId: project.id, id, name, by: actor() });
@@ -61,7 +61,7 @@ function addRemove(agents: Command, io: Io): void {
     .requiredOption('--project <id or name>', 'the project that it belongs to')
     .option('--json', 'print the result as JSON')
     .action(async (id: string, options: Options) => {
-      await withStore(io, options, async (store) => {
+      await withChange(io, options, async (store) => {
         const project = await store.projects.find(options.project);
         await store.agents.remove({ projectId: project.id, id, by: actor() });
         if (options.json) writeJson(io, { removed: true });

@@ -15,7 +15,13 @@ import { type Io, say, writeJson } from './io.ts';
 import { addKeyViews } from './keys-view.ts';
 import { Refusal } from './refusal.ts';
 import { actor } from './registry.ts';
-import { addSettings, collect, loadSettings, type SettingsOptions, withStore } from './settings.ts';
+import {
+  addSettings,
+  collect,
+  loadSettings,
+  type SettingsOptions,
+  withChange,
+} from './settings.ts';
 import { formatTime } from './table.ts';
 
 type Options = SettingsOptions & { readonly json?: boolean };
@@ -63,7 +69,7 @@ function addCreate(keys: Command, io: Io): void {
   newKeyOptions(keys.command('create').description('make a key; prints it, this once'))
     .option('--json', 'print the record and the key as JSON')
     .action(async (options: NewKeyOptions) => {
-      await withStore(io, options, async (store) => {
+      await withChange(io, options, async (store) => {
         const created = await store.keys.create(await newKey(store, options));
         printSecret(io, options, created);
         const { record } = created;
@@ -97,7 +103,7 @@ function addImport(keys: Command, io: Io): void {
     .option('--json', 'print the record as JSON')
     .action(async (options: NewKeyOptions & { readonly keyFile?: string }) => {
       const key = options.keyFile === undefined ? await readStdin(io) : readKey(options.keyFile);
-      await withStore(io, options, async (store) => {
+      await withChange(io, options, async (store) => {
         const record = await store.keys.importKey({ ...(await newKey(store, options)), key });
         if (options.json) writeJson(io, keyJson(record));
         else io.stdout.write(`${record.id}\n`);
@@ -128,7 +134,7 @@ function addRename(keys: Command, io: Io): void {
   change(keys.command('rename <id>').description('give a key another name'))
     .requiredOption('--name <name>', 'the new name')
     .action(async (id: string, options: Options & { readonly name: string }) => {
-      await withStore(io, options, async (store) => {
+      await withChange(io, options, async (store) => {
         const record = await store.keys.rename(id, { name: options.name, by: actor() });
         printChange(io, options, record);
         say(io, `Key ${record.id} is now called "${record.name}".`);
@@ -145,7 +151,7 @@ function addScope(keys: Command, io: Io): void {
         if (Boolean(options.all) === Boolean(options.agent)) {
           self.error('error: give either --agent (repeatable) or --all', { exitCode: 2 });
         }
-        await withStore(io, options, async (store) => {
+        await withChange(io, options, async (store) => {
           const agents = options.agent ?? ('all' as const);
           const record = await store.keys.setScope(id, { agents, by: actor() });
           printChange(io, options, record);
@@ -164,17 +170,17 @@ function addRotate(keys: Command, io: Io): void {
         .default(parseDuration(defaultGrace), defaultGrace),
     )
     .action(async (id: string, options: Options & { readonly grace: number }) => {
-      await withStore(io, options, async (store) => {
+      await withChange(io, options, async (store) => {
         const created = await store.keys.rotate(id, { graceMs: options.grace, by: actor() });
-        const old = await store.keys.get(id);
         printSecret(io, options, created);
-        const until = formatTime(old.expiresAtMs, 'now');
+        // Reckoned: nobody can look at the old one any more once somebody else has revoked it.
+        const until = formatTime(created.record.createdAtMs + options.grace, '');
         say(
           io,
           `Key "${created.record.name}" (${created.record.id}) is active; it is not shown again.`,
           options.grace === 0
             ? `The old one (${id}) has stopped working.`
-            : `The old one (${id}) works until ${until} UTC. Once nobody uses it any more:`,
+            : `The old one (${id}) works until ${until} UTC at the latest. Once nobody uses it:`,
           ...(options.grace === 0 ? [] : [`  ${io.program} keys revoke ${id}`]),
         );
       });
@@ -185,7 +191,7 @@ function addRevoke(keys: Command, io: Io): void {
   change(
     keys.command('revoke <id>').description('delete a key for good; it stops working at once'),
   ).action(async (id: string, options: Options) => {
-    await withStore(io, options, async (store) => {
+    await withChange(io, options, async (store) => {
       const { effective, effectiveAfterMs } = await store.keys.revoke(id, { by: actor() });
       if (options.json) writeJson(io, { effective, effective_after_ms: effectiveAfterMs });
       say(

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { projectJson } from '../auth/auth.ts';
 import { type Io, say, writeJson } from './io.ts';
 import { actor, allItems } from './registry.ts';
-import { addSettings, type SettingsOptions, withStore } from './settings.ts';
+import { addSettings, type SettingsOptions, withChange, withStore } from './settings.ts';
 import { formatTable, formatTime } from './table.ts';
 
 type Options = SettingsOptions & { readonly json?: boolean };
@@ -14,7 +14,7 @@ export function addProjectCommands(program: Command, io: Io): void {
   addSettings(projects.command('add <name>').description('add a project; prints its id'))
     .option('--json', 'print the project as JSON')
     .action(async (name: string, options: Options) => {
-      await withStore(io, options, async (store) => {
+      await withChange(io, options, async (store) => {
         const project = await store.projects.add({ name, by: actor() });
         if (options.json) writeJson(io, projectJson(project));
         else io.stdout.write(`${project.id}\n`);

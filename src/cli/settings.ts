@@ -4,7 +4,7 @@ import { type OpenStoreOptions, openStore, type Store } from '../auth/auth.ts';
 import { type Config, findConfigFiles, loadConfig, redisInUse } from '../config/config.ts';
 import { systemClock } from '../core/clock.ts';
 import type { GivenOption } from './command-line.ts';
-import type { Io } from './io.ts';
+import { type Io, say } from './io.ts';
 import { Refusal } from './refusal.ts';
 
 export type SettingsOptions = { readonly config?: string[]; readonly set?: string[] };
@@ -68,4 +68,21 @@ export async function withStore<T>(
   } finally {
     await close();
   }
+}
+
+/**
+ * The same for a change, which may wait for the gateways: the first signal does not end it, since
+ * a new key is printed only once, when all is done.
+ */
+export async function withChange(
+  io: Io,
+  options: SettingsOptions,
+  work: (store: Store) => Promise<void>,
+): Promise<void> {
+  await withStore(io, options, async (store) => {
+    io.stopRequested().then((name) =>
+      say(io, `${name}: ends when the change is done; once more ends now, with its result unseen.`),
+    );
+    await work(store);
+  });
 }
