@@ -278,7 +278,7 @@ describe('a store in trouble', () => {
     other.close();
   });
 
-  test('that has no room left on its disk says so, when it is opened and when it is changed', () => {
+  test('that has no room left on its disk says so, when it is opened and when it changes', () => {
     const runWithin = (path: string, blocks: number) =>
       spawnSync(
         'sh',
