@@ -72,7 +72,8 @@ type RandomFigures = {
   readonly redisBytes: readonly [number, number];
   readonly rssMib: readonly [number, number];
   readonly p99Ms: { readonly before: number; readonly during: number; readonly after: number };
-  readonly validRefused: number;
+  /** Their statuses. */
+  readonly validRefused: readonly string[];
 };
 
 async function measure(options: Options): Promise<Figures> {
@@ -144,7 +145,7 @@ type RandomRun = {
 async function measureRandom(cluster: Cluster, random: RandomRun): Promise<RandomFigures> {
   const { member, steady, run, options } = random;
   const { grpc: grpcPort, http: httpPort } = member.process.ports;
-  let validRefused = 0;
+  const validRefused: string[] = [];
   /** The p99 of a valid key while `work` goes on. */
   const probed = async (work: Promise<unknown>): Promise<number> => {
     const gateways = [{ grpcPort, httpPort }];
@@ -152,7 +153,7 @@ async function measureRandom(cluster: Cluster, random: RandomRun): Promise<Rando
     await steady.call('start', { gateways, apiKeys: [benchKey(1)], requestsPerSecond });
     await work;
     const { requests } = await steady.call('stop');
-    validRefused += requests.filter(({ accepted }) => !accepted).length;
+    for (const { accepted, status } of requests) if (!accepted) validRefused.push(status);
     return quantile(
       requests.map(({ startedAtMs, answeredAtMs }) => answeredAtMs - startedAtMs),
       0.99,
@@ -237,7 +238,7 @@ function render(options: Options, figures: Figures): string {
       'p99 of a valid key: before / during (gateway at full load) / after them',
       `${Object.values(random.p99Ms)
         .map((it) => it.toFixed(1))
-        .join(' / ')} ms, ${random.validRefused} refused`,
+        .join(' / ')} ms, refused: ${random.validRefused.join(', ') || 'none'}`,
     ],
   ]);
 }
@@ -254,7 +255,9 @@ async function main(): Promise<number> {
   console.log(text);
   if (options.out !== undefined) writeFigures(options.out, 'keys', text);
   const { random } = figures;
-  return random.validRefused > 0 || random.dbSize[1] > random.dbSize[0] ? 1 : 0;
+  // The valid key and its project may be read anew meanwhile: two records.
+  const grew = random.dbSize[1] > random.dbSize[0] + 2;
+  return random.validRefused.length > 0 || grew ? 1 : 0;
 }
 
 try {
