@@ -2,8 +2,9 @@
  * The wiring: builds each room once, in the order of the journey. A table of contents.
  *
  * Start: health → store and key cache → queue → forwarder → admin → receivers → ready. Stop, front
- * to back: not ready → receivers finish what they are reading → the forwarder drains, and beside it
- * admin, last used, cache and store, which it must not wait for → health closes.
+ * to back: not ready → receivers and admin finish what they are reading → last used is written,
+ * cache and store close → health closes. The forwarder drains from the first moment, beside all of
+ * them: whatever hangs, it takes no time away from what was accepted.
  */
 import type { Admin } from './admin/admin.ts';
 import type { Config } from './config/config.ts';
@@ -25,7 +26,7 @@ import { createRouting } from './routing/routing.ts';
 
 const mebibyte = 1024 * 1024;
 /** For a store that hangs: last-used dates are not worth more of a stop. */
-const closeMsMax = 5_000;
+const closeMsMax = 2_000;
 
 export type GatewayOptions = {
   readonly config: Config;
@@ -106,10 +107,10 @@ export function createGateway(options: GatewayOptions): Gateway {
     state = 'stopping';
     const deadlineAtMs = clock.monotonicMs() + config.shutdown_timeout;
     const leftMs = () => Math.max(0, deadlineAtMs - clock.monotonicMs());
-    await receiver?.stop(leftMs());
-    const closed = Promise.all([admin?.stop(leftMs()), keys?.auth.close()]);
-    await forwarder.stop(leftMs());
-    await atMost(clock, Math.min(leftMs(), closeMsMax), closed);
+    forwarder.hurry();
+    await Promise.all([receiver?.stop(leftMs()), admin?.stop(leftMs())]);
+    const closeMs = Math.min(leftMs(), closeMsMax);
+    await Promise.all([forwarder.stop(leftMs()), keys?.auth.close(closeMs)]);
     await queue?.close();
     await health.stop();
   }
@@ -125,16 +126,6 @@ export function createGateway(options: GatewayOptions): Gateway {
     },
     stop,
   };
-}
-
-/** Goes on without what takes longer. */
-async function atMost(clock: Clock, delayMs: number, done: Promise<unknown>): Promise<void> {
-  let cancel = (): void => {};
-  const passed = new Promise<void>((resolve) => {
-    cancel = clock.after(delayMs, resolve);
-  });
-  await Promise.race([done, passed]);
-  cancel();
 }
 
 function buildForwarder({ config, clock, observability }: Base): Forwarder {

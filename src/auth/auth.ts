@@ -86,8 +86,8 @@ export type Auth = {
   authenticate(credentials: Credentials, peer: string): Authenticated | Promise<Authenticated>;
   /** Notes an accepted use of the key, for its last-used date. */
   used(keyId: string): void;
-  /** Writes the last-used dates and closes the store. */
-  close(): Promise<void>;
+  /** Writes the last-used dates and closes the store; does not wait for more than `graceMs`. */
+  close(graceMs: number): Promise<void>;
 };
 
 export type AuthOptions = {
@@ -174,9 +174,14 @@ export function createAuth(options: AuthOptions): Auth {
         : accept(found, sent);
     },
     used: lastUsed.note,
-    async close() {
-      await lastUsed.close();
-      await store.close();
+    async close(graceMs) {
+      let cancel = (): void => {};
+      const late = new Promise<void>((resolve) => {
+        cancel = clock.after(graceMs, resolve);
+      });
+      await Promise.race([lastUsed.close(), late]);
+      await Promise.race([store.close(), late]);
+      cancel();
     },
   };
 }

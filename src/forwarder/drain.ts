@@ -9,7 +9,9 @@ import { type SendOptions, sendTaken } from './send-taken.ts';
 import type { Slots } from './slots.ts';
 
 export type Drain = {
-  /** Goes on until the queue is empty or `graceMs` have passed, and takes nothing afterwards. */
+  /** Ends all rests, and keeps those that begin later short. */
+  hurry(): void;
+  /** Hurries; goes on until the queue is empty or `graceMs` have passed, and takes nothing afterwards. */
   finish(graceMs: number): Promise<void>;
   /** Once what was under way has ended: counts what an undurable queue still holds as dropped. */
   dropRest(): Promise<void>;
@@ -27,10 +29,10 @@ const lastRestMsMax = 1_000;
 export function createDrain(options: DrainOptions): Drain {
   const { queue, slots, clock, observability } = options;
   let taking = true;
-  let finishing = false;
+  let hurrying = false;
   let underWay = 0;
   let onEnd: () => void = () => {};
-  const restMsMax = (): number => (finishing ? lastRestMsMax : Number.POSITIVE_INFINITY);
+  const restMsMax = (): number => (hurrying ? lastRestMsMax : Number.POSITIVE_INFINITY);
   const sending = { ...options, restMsMax };
   const breaker = createBreaker(sending, clock, pump);
 
@@ -60,15 +62,20 @@ export function createDrain(options: DrainOptions): Drain {
     });
   }
 
+  function hurry(): void {
+    hurrying = true;
+    breaker.endRest();
+    queue.wake();
+    pump();
+  }
+
   queue.onReady(pump);
   slots.onFree(pump);
   pump();
   return {
+    hurry,
     async finish(graceMs) {
-      finishing = true;
-      breaker.endRest();
-      queue.wake();
-      pump();
+      hurry();
       const empty = until(() => underWay === 0 && queue.depth().deliveries === 0);
       let cancel = (): void => {};
       const late = new Promise<void>((resolve) => {

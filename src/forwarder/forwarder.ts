@@ -74,8 +74,10 @@ export type Forwarder = {
   readonly relay: Relay;
   /** Takes from the queue until `stop`. */
   run(queue: Queue): void;
+  /** The process is about to end: from now on nothing in the queue rests for long. */
+  hurry(): void;
   /**
-   * Resolves once the queue is empty or `graceMs` have passed. What is then left in a queue that
+   * Hurries. Resolves once the queue is empty or `graceMs` have passed. What is then left in a queue that
    * is not durable is dropped, counted and logged. Ends what is still under way. Once only.
    */
   stop(graceMs: number): Promise<void>;
@@ -118,6 +120,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         notes,
         observability,
       });
+    },
+    hurry() {
+      drain?.hurry();
     },
     stop(graceMs) {
       stopped ??= stop(graceMs);

@@ -43,7 +43,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await auth.close();
+  await auth.close(1_000);
   rmSync(folder, { recursive: true });
 });
 
@@ -236,7 +236,7 @@ describe('last used', () => {
       await settled();
     }
     expect(writes).toHaveLength(1);
-    await counted.close();
+    await counted.close(1_000);
     expect(writes).toHaveLength(1);
     expect(writes[0]?.get(record.id)).toBe(clock.wallMs() - (clock.wallMs() % 60_000));
   });
@@ -285,10 +285,30 @@ describe('last used', () => {
     expect(JSON.parse(logged[0] ?? '')).toMatchObject({ cause: { message: 'locked' }, keys: 1 });
   });
 
+  test('a store that hangs holds up a close for no longer than it is given', async () => {
+    const closed: string[] = [];
+    const never = () => new Promise<void>(() => {});
+    const hanging = authOn({
+      ...store,
+      recordUsage: never,
+      close() {
+        closed.push('the store');
+        return never();
+      },
+    });
+    hanging.used('key_a');
+    const done = hanging.close(2_000);
+    await settled();
+    expect(closed).toEqual([]);
+    clock.advance(2_000);
+    await done;
+    expect(closed).toEqual(['the store']);
+  });
+
   test('what is left is written on close', async () => {
     const { record } = await create();
     auth.used(record.id);
-    await auth.close();
+    await auth.close(1_000);
     store = openSqliteStore({ path: join(folder, 'keys.db'), clock });
     auth = authOn(store);
     expect((await store.keys.get(record.id)).lastUsedAtMs).toBe(Date.UTC(2026, 10, 24, 12));

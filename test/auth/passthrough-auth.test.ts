@@ -29,7 +29,7 @@ test('a sidecar with a key and an agent needs nothing from the program beside it
     forwardKey: key,
   });
   auth.used('passthrough');
-  await auth.close();
+  await auth.close(1_000);
 });
 
 test('without an agent the next hop decides', () => {

@@ -82,6 +82,18 @@ test('a lane is tried again every second until the grace time is over', async ()
   expect(await opened.counts()).toEqual({ delivered: 0, dropped: { shutdown_timeout: 1 } });
 });
 
+test('what waits is sent from the moment on that a stop is near, and new deliveries too', async () => {
+  await open(respondWith(503));
+  await opened.append(delivery({ agentId: 'rests' }));
+  await rests(1000);
+  downstream.respond = respondOk;
+  opened.forwarder.hurry();
+  await until(() => opened.queue.depth().deliveries === 0);
+  await opened.append(delivery({ agentId: 'comes late' }));
+  await opened.forwarder.stop(30_000);
+  expect(await opened.counts()).toEqual({ delivered: 2, dropped: {} });
+});
+
 test('a downstream that comes back during the grace time gets everything', async () => {
   await open(respondOk);
   await downstream.stop();
