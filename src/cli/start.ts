@@ -12,11 +12,17 @@ export async function start(io: Io, options: SettingsOptions): Promise<void> {
   // From here on, so that a signal during the start is not missed.
   const stopRequested = io.stopRequested();
   const line = { command: `${io.program} start`, given: givenSettings(options) };
-  await requireOpenable(gatewayListeners(config), line);
+  const openable = () => requireOpenable(gatewayListeners(config), line);
+  await openable();
   const observability = createObservability({ level: config.telemetry.logs.level });
   const { log } = observability;
   const gateway = createGateway({ config, observability });
-  const ports = await Promise.race([gateway.start(), stopRequested]);
+  const started = gateway.start().catch(async (fault: NodeJS.ErrnoException) => {
+    // A port may have been taken while it waited for its store.
+    if (fault.syscall === 'listen') await openable();
+    throw fault;
+  });
+  const ports = await Promise.race([started, stopRequested]);
   // It may still wait for its store; the process ends without it.
   if (typeof ports === 'string') return log.info({ signal: ports }, 'stopped before it was ready');
   for (const { name, host, port } of gatewayListeners(config, ports)) {

@@ -1,11 +1,13 @@
 /** The commands where keys are in PostgreSQL, and `start` while the server is not there. */
+import { createServer } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { type Ran, run } from '../harness/command.ts';
+import { startFaultProxy } from '../harness/fault-proxy.ts';
 import { http } from '../harness/http-client.ts';
 import { type PostgresServer, startPostgres } from '../harness/postgres.ts';
 import { type RedisServer, startRedis } from '../harness/redis.ts';
 import { sparePort } from '../harness/spare-port.ts';
-import { createStarts } from './start-process.ts';
+import { createStarts, type Started } from './start-process.ts';
 
 const starts = createStarts();
 let postgres: PostgresServer;
@@ -83,9 +85,61 @@ describe('while the server is not there', () => {
   test('start can be stopped while it waits', async () => {
     const gateway = starts.start(settings);
     await gateway.logged(/^waiting for the key store/);
-    gateway.child.kill('SIGTERM');
-    expect(await gateway.ended).toBe(0);
+    await endsAtOnce(gateway);
   });
+});
+
+/** Long before the 30 s are over for which the store is waited for. */
+async function endsAtOnce({ child, ended }: Started): Promise<void> {
+  const signalledAtMs = performance.now();
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  expect(performance.now() - signalledAtMs).toBeLessThan(10_000);
+}
+
+describe('with Redis down', () => {
+  beforeAll(() => redis.stop());
+  afterAll(() => redis.start());
+
+  test('a gateway that is ready can be stopped', async () => {
+    const gateway = starts.start(settings);
+    await gateway.logged('ready');
+    await endsAtOnce(gateway);
+    expect(gateway.log.at(-1)).toMatchObject({ msg: 'stopped' });
+  });
+
+  test.each([
+    { fault: 'cut', name: 'refuses connections' },
+    { fault: 'hang', name: 'answers nothing' },
+  ] as const)('one that waits for a store that $name can, too', async ({ fault }) => {
+    const url = new URL(settings[1]?.replace('auth.store.url=', '') as string);
+    const proxy = await startFaultProxy({ host: '127.0.0.1', port: Number(url.port) });
+    url.port = String(proxy.port);
+    proxy[fault]();
+    const gateway = starts.start([...settings, `auth.store.url=${url}`]);
+    await gateway.logged(/^waiting for the key store/);
+    await endsAtOnce(gateway);
+    expect(gateway.log.at(-1)).toMatchObject({ msg: 'stopped before it was ready' });
+    await proxy.close();
+  });
+});
+
+test('a port that is taken while start waits is told with what to do', async () => {
+  await postgres.stop();
+  const port = sparePort();
+  const taken = `receivers.otlp.protocols.http.endpoint=127.0.0.1:${port}`;
+  const gateway = starts.start([...settings, taken]);
+  await gateway.logged(/^waiting for the key store/);
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(port, '127.0.0.1', resolve));
+  await postgres.start();
+  expect(await gateway.ended).toBe(1);
+  other.close();
+  expect(gateway.log.filter(({ level }) => level === 'fatal')).toEqual([]);
+  expect(gateway.said()).toContain(
+    `otlp_http cannot listen at 127.0.0.1:${port}: another process has that port`,
+  );
+  expect(gateway.said()).toMatch(/choose other addresses/);
 });
 
 test('start waits for the server, seen to live but not to be ready', async () => {

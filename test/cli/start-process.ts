@@ -11,6 +11,8 @@ export type LogLine = Readonly<Record<string, unknown>>;
 export type Started = {
   readonly child: ChildProcess;
   readonly log: LogLine[];
+  /** What was written beside the log, for people. */
+  readonly said: () => string;
   readonly stdout: () => string;
   /** Resolves with the first line of the log, past or to come, that has this message. */
   logged(msg: string | RegExp): Promise<LogLine>;
@@ -61,14 +63,17 @@ export function createStarts(): Starts {
 function watch(child: ChildProcess): Started {
   const log: LogLine[] = [];
   const waiting = createWaiting();
-  let [stdout, rest] = ['', ''];
+  let [stdout, rest, said] = ['', '', ''];
   child.stdout?.on('data', (chunk) => {
     stdout += chunk;
   });
   child.stderr?.on('data', (chunk) => {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
-    log.push(...lines.map((line) => JSON.parse(line)));
+    for (const line of lines) {
+      if (line.startsWith('{')) log.push(JSON.parse(line));
+      else said += `${line}\n`;
+    }
     waiting.look();
   });
   const find = async (matches: (line: LogLine) => boolean) => {
@@ -78,6 +83,7 @@ function watch(child: ChildProcess): Started {
   return {
     child,
     log,
+    said: () => said,
     stdout: () => stdout,
     logged: (msg) =>
       find((line) => (typeof msg === 'string' ? line.msg === msg : msg.test(String(line.msg)))),
