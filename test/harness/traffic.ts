@@ -94,7 +94,8 @@ export function startTraffic(options: TrafficOptions): Traffic {
         for (const answer of answers) {
           if (answer.key === key) last.set(`${answer.gateway} ${answer.door}`, answer.status);
         }
-        return last.size > 0 && [...last.values()].every((it) => it === status);
+        const complete = last.size === options.gateways.length * doors.length;
+        return complete && [...last.values()].every((it) => it === status);
       });
     },
     async more(perLane) {
