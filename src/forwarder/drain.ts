@@ -11,7 +11,7 @@ import type { Slots } from './slots.ts';
 export type Drain = {
   /** Ends all rests, and keeps those that begin later short. */
   hurry(): void;
-  /** Hurries; goes on until the queue is empty or `graceMs` have passed, and takes nothing afterwards. */
+  /** Hurries, until the queue is empty or `graceMs` have passed, and takes nothing afterwards. */
   finish(graceMs: number): Promise<void>;
   /** Once what was under way has ended: counts what an undurable queue still holds as dropped. */
   dropRest(): Promise<void>;

@@ -77,8 +77,9 @@ export type Forwarder = {
   /** The process is about to end: from now on nothing in the queue rests for long. */
   hurry(): void;
   /**
-   * Hurries. Resolves once the queue is empty or `graceMs` have passed. What is then left in a queue that
-   * is not durable is dropped, counted and logged. Ends what is still under way. Once only.
+   * Hurries, and resolves once the queue is empty or `graceMs` have passed. What is then left in a
+   * queue that is not durable is dropped, counted and logged. Ends what is still under way. Once
+   * only.
    */
   stop(graceMs: number): Promise<void>;
 };

@@ -82,7 +82,7 @@ test('a lane is tried again every second until the grace time is over', async ()
   expect(await opened.counts()).toEqual({ delivered: 0, dropped: { shutdown_timeout: 1 } });
 });
 
-test('what waits is sent from the moment on that a stop is near, and new deliveries too', async () => {
+test('what waits is sent as soon as a stop is near, and so is what comes later', async () => {
   await open(respondWith(503));
   await opened.append(delivery({ agentId: 'rests' }));
   await rests(1000);

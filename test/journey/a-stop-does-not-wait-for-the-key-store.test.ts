@@ -87,7 +87,7 @@ async function uploadHalf({ ports }: GatewayProcess) {
   return { finish, ids: spanIds.flat() };
 }
 
-test('what waits is delivered while the store hangs and somebody idles at the admin API', async () => {
+test('what waits is delivered while the store hangs and an admin client idles', async () => {
   const process = await start('4s');
   const waiting = await leaveWaiting(process);
   const tried = cluster.sink.received.length;
