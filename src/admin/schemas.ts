@@ -189,7 +189,7 @@ const page = {
     .openapi({ type: 'integer', minimum: 1, maximum: 1000, default: 1000 }),
   cursor: z
     .string('write it once')
-    .regex(/^\d{1,15}$/, 'pass next_cursor on as it was given')
+    .regex(/^\d{1,16}$/, 'pass next_cursor on as it was given')
     .optional()
     .openapi({ description: '`next_cursor` of the page before.' }),
 };

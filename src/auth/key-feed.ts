@@ -67,13 +67,15 @@ export function createKeyFeed(options: KeyFeedOptions): KeyFeed {
     if (isStopped) return;
     if (known.version === undefined) known.startAt(since);
     const mayAnswer = lease.isHeld();
-    const startedAt = momentNow(clock);
+    const [startedAt, mark] = [momentNow(clock), known.mark()];
     const changes = await withinDeadline(clock, pollDeadlineMs, () =>
-      source.changesSince(since, changesMax),
+      source.changesSince(since, changesMax, options.leaseMs),
     );
     if (isStopped) return;
-    view.apply(changes);
-    if (mayAnswer) fence.moveTo(startedAt);
+    view.apply(changes, mark);
+    // A restored backup does not have it, and whoever revokes there does not wait.
+    if (!changes.knowsLease) lease.forget();
+    else if (mayAnswer) fence.moveTo(startedAt);
   }
 
   function fault(thrown: unknown): void {

@@ -28,11 +28,20 @@ export type Versioned<Value> = { readonly version: number; readonly value: Value
 export type Changes = {
   /** The registry's version in the snapshot that the changes were read from. */
   readonly version: number;
+  /**
+   * The version that was asked from is one of this registry. False after a restore or a failover
+   * that lost changes: versions are never given twice.
+   */
+  readonly knowsStart: boolean;
+  /** The store knows of this gateway's lease, so that whoever revokes waits for it. */
+  readonly knowsLease: boolean;
+  /** All versions above the one that was asked from, in order; the newest is `version`. */
+  readonly versions: readonly number[];
   /** SHA-256 of each key that changed (created, renamed, rescoped, expiry moved, revoked, …). */
   readonly keys: ReadonlyMap<string, number>;
   /** Each project whose agents changed. The value of both: the version of its newest change. */
   readonly projects: ReadonlyMap<string, number>;
-  /** There were more than `changesMax`: anything may have changed, and both maps are empty. */
+  /** There were more than `changesMax`: anything may have changed, and all three are empty. */
   readonly tooMany: boolean;
 };
 
@@ -42,8 +51,8 @@ export type KeySource = {
   readAgents(projectId: string): Promise<Versioned<AgentNames>>;
   /** A version that is older than `ageMs` by the clock of the store; 0 if all are younger. */
   versionBefore(ageMs: number): Promise<number>;
-  /** All changes with a version above `version`. */
-  changesSince(version: number, changesMax: number): Promise<Changes>;
+  /** All changes with a version above `version`; `leaseMs` is that of this gateway. */
+  changesSince(version: number, changesMax: number, leaseMs: number): Promise<Changes>;
   /**
    * Tells the store that this gateway answers from memory for up to `leaseMs` after a poll, so that
    * whoever revokes waits that long. Holds for an hour; to be said again before that.

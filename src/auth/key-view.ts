@@ -6,11 +6,12 @@
  * ends it.
  */
 import type { Clock } from '../core/clock.ts';
+import { GatewayError } from '../core/errors.ts';
 import type { Log } from '../observability/observability.ts';
 import { createFence, type Fence } from './fence.ts';
 import { createKeyMemory, type KeyMemory } from './key-memory.ts';
 import type { Changes } from './key-source.ts';
-import { createKnownChanges, type KnownChanges } from './known-changes.ts';
+import { createKnownChanges, type KnownChanges, type Mark } from './known-changes.ts';
 import { createUnknownKeys, type UnknownKeys } from './unknown-keys.ts';
 
 export type KeyView = {
@@ -18,10 +19,11 @@ export type KeyView = {
   readonly known: KnownChanges;
   readonly memory: KeyMemory;
   readonly unknownKeys: UnknownKeys;
-  /** Synchronous, and whole when it returns. */
-  apply(changes: Changes): void;
-  /** Whether records of the shared cache can be judged now. */
-  canJudgeShared(): boolean;
+  /**
+   * What a poll brought that began at `mark`. Synchronous, and whole when it returns. Throws
+   * `store_unavailable`, and has done nothing.
+   */
+  apply(changes: Changes, mark: Mark): void;
 };
 
 export type KeyViewOptions = {
@@ -44,22 +46,17 @@ export function createKeyView(options: KeyViewOptions): KeyView {
   const known = createKnownChanges({ clock, keepMs: recordsLiveMs, changesMax: knownChangesMax });
   const memory = createKeyMemory({ clock, keysMax, ttlMs });
   const unknownKeys = createUnknownKeys({ clock, keysMax: unknownKeysMax, ttlMs: negativeTtlMs });
-  let distrustsSharedUntilMs = Number.NEGATIVE_INFINITY;
 
   function forget(): void {
     memory.clear();
     unknownKeys.clear();
   }
 
-  /**
-   * The registry went back: restored from a backup, or failed over with loss. Its next versions
-   * are those of changes that never were, and records of them may live in the shared cache.
-   */
+  /** The registry is another one: restored from a backup, or failed over with loss. */
   function startOver(version: number): void {
     log.warn({ version, before: known.version }, 'the registry of API keys went back; read anew');
     forget();
     known.startTimeline(version);
-    distrustsSharedUntilMs = clock.monotonicMs() + recordsLiveMs;
   }
 
   return {
@@ -67,8 +64,11 @@ export function createKeyView(options: KeyViewOptions): KeyView {
     known,
     memory,
     unknownKeys,
-    apply(changes) {
-      if (changes.version < (known.version ?? 0)) {
+    apply(changes, mark) {
+      // Empty tables are those of a restore that is under way. They tell of no key, and yet its
+      // clients must not be told that there is none.
+      if (changes.version === 0 && known.version !== 0) throw storeIsRestored();
+      if (!known.continues(changes, mark)) {
         startOver(changes.version);
         return;
       }
@@ -84,6 +84,11 @@ export function createKeyView(options: KeyViewOptions): KeyView {
       }
       for (const [id, version] of changes.projects) memory.projects.outdate(id, version);
     },
-    canJudgeShared: () => fence.isOpen() && clock.monotonicMs() >= distrustsSharedUntilMs,
   };
+}
+
+function storeIsRestored(): GatewayError {
+  return new GatewayError('store_unavailable', 'send it again shortly: the key store is empty', {
+    cause: new Error('the tables of the registry are empty, as while a backup is restored'),
+  });
 }

@@ -1,9 +1,11 @@
 /**
- * What the feed has told: which keys and projects changed, and at which version.
+ * What the feed has told: which versions there are, and which keys and projects changed at them.
  *
  * Invariant: every change with a version above `from` and up to `version` that is not in the table
  * has nothing to do with the name that is asked for. So a record that was right as of a version
- * from `from` on, and whose name has no newer change here, is right as of `version` too.
+ * from `from` on, and whose name has no newer change here, is right as of `version` too. Its
+ * version must be one of this registry: one that was lost with a failover, or that a restored
+ * backup does not have, is nobody's, since versions are never given twice.
  *
  *          from ─────────────── all known ─────────────── version
  *   records below: refused                     records above: right as of a later moment
@@ -14,12 +16,19 @@ import type { Clock } from '../core/clock.ts';
 import type { Changes } from './key-source.ts';
 
 /** Where the registry stood, for this gateway, when a read of the primary began. */
-export type Mark = { readonly version: number; readonly timeline: number };
+export type Mark = {
+  readonly version: number;
+  readonly timeline: number;
+  /** Versions that reads have met and the feed has not told of yet. */
+  readonly ahead: readonly number[];
+};
 
 export type KnownChanges = {
   /** The cursor of the feed: every change up to it is known. Undefined before it began. */
   readonly version: number | undefined;
   note(changes: Changes): void;
+  /** Whether they are of the registry that was known when the poll began, at `mark`. */
+  continues(changes: Changes, mark: Mark): boolean;
   /** The feed begins at `version`: anything may have changed up to it. */
   startAt(version: number): void;
   /** The registry that this gateway knew is gone: reads that began in it count no more. */
@@ -28,8 +37,9 @@ export type KnownChanges = {
   /** A record that was read from the primary after `mark`, and the changes known by now, agree. */
   agrees(name: string, version: number, mark: Mark): boolean;
   /**
-   * A record from elsewhere is right as of the last applied poll. What is ahead of the feed is not
-   * believed: it cannot be checked, and the feed gets there within a poll.
+   * A record from elsewhere is right as of the last applied poll. What is of a version that the feed
+   * has not told of is not believed: it may be ahead, and the feed gets there within a poll; or it
+   * is of a registry that is gone.
    */
   vouchesFor(name: string, version: number): boolean;
 };
@@ -47,12 +57,18 @@ export function createKnownChanges(options: KnownChangesOptions): KnownChanges {
   const { clock, keepMs, changesMax } = options;
   /** By key hash and by project id, which never look alike; in the order of noting. */
   const latest = new Map<string, Change>();
+  /** Version → when the next one was noted; in order, from `from` on. The last is the newest. */
+  const versions = new Map<number, number>();
+  const ahead = new Set<number>();
   let from: number | undefined;
   let version: number | undefined;
   let timeline = 0;
 
   function startAt(at: number): void {
     latest.clear();
+    versions.clear();
+    ahead.clear();
+    versions.set(at, clock.monotonicMs());
     from = at;
     version = at;
   }
@@ -72,6 +88,14 @@ export function createKnownChanges(options: KnownChangesOptions): KnownChanges {
     }
   }
 
+  function forgetOldVersions(nowMs: number): void {
+    for (const [each, endedAtMs] of versions) {
+      const isOld = versions.size > changesMax || nowMs - endedAtMs >= keepMs;
+      if (each === version || !(isOld || each < (from ?? 0))) return;
+      versions.delete(each);
+    }
+  }
+
   const isUnchanged = (name: string, since: number): boolean =>
     from !== undefined && since >= from && (latest.get(name)?.version ?? 0) <= since;
 
@@ -84,20 +108,30 @@ export function createKnownChanges(options: KnownChangesOptions): KnownChanges {
       const nowMs = clock.monotonicMs();
       noteAll(changes.keys, nowMs);
       noteAll(changes.projects, nowMs);
+      // What was read until now is of the newest so far, however old that is.
+      if (version !== undefined) versions.set(version, nowMs);
+      for (const each of changes.versions) {
+        versions.set(each, nowMs);
+        ahead.delete(each);
+      }
       version = changes.version;
       forgetOld(nowMs);
+      forgetOldVersions(nowMs);
     },
     startTimeline(at) {
       startAt(at);
       timeline += 1;
     },
-    mark: () => ({ version: version ?? 0, timeline }),
+    continues: ({ knowsStart, versions: told, tooMany }, mark) =>
+      knowsStart && (tooMany || mark.ahead.every((each) => told.includes(each))),
+    mark: () => ({ version: version ?? 0, timeline, ahead: [...ahead] }),
     agrees(name, readAt, mark) {
       // A server that is behind what was known before it was asked is not the primary.
       if (mark.timeline !== timeline || readAt < mark.version) return false;
-      return from === undefined || isUnchanged(name, readAt);
+      if (from !== undefined && !isUnchanged(name, readAt)) return false;
+      if (version !== undefined && readAt > version) ahead.add(readAt);
+      return true;
     },
-    vouchesFor: (name, readAt) =>
-      version !== undefined && readAt <= version && isUnchanged(name, readAt),
+    vouchesFor: (name, readAt) => versions.has(readAt) && isUnchanged(name, readAt),
   };
 }

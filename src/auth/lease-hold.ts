@@ -17,6 +17,8 @@ export type LeaseHold = {
   /** Never rejects. */
   renew(): Promise<void>;
   renewIfDue(): void;
+  /** The store does not know of it, whatever was said before. */
+  forget(): void;
 };
 
 export type LeaseHoldOptions = {
@@ -63,6 +65,9 @@ export function createLeaseHold({ source, clock, log, leaseMs }: LeaseHoldOption
     renewIfDue() {
       if (isRenewing || wasHeldWithin(renewAfterMs) || clock.monotonicMs() < nextTryMs) return;
       void renew();
+    },
+    forget() {
+      heldSince = undefined;
     },
   };
 }

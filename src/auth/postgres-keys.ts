@@ -17,7 +17,8 @@ import { keyRecord, keyRecords } from './postgres-key-records.ts';
 import type { SqlValue } from './postgres-pool.ts';
 import { requireProject } from './postgres-projects.ts';
 import { type Change, drawVersion, type Registry, recordChange } from './postgres-registry.ts';
-import { foreignAgent, keyTaken } from './registry-refusals.ts';
+import type { RegistryError } from './registry-error.ts';
+import { foreignAgent, keyTaken, noKey } from './registry-refusals.ts';
 import type { KeyRecord, Keys } from './store.ts';
 
 export function createKeys(registry: Registry, clock: Clock): Keys {
@@ -36,7 +37,10 @@ export function createKeys(registry: Registry, clock: Clock): Keys {
         return rescope(at, id, scope);
       }),
     rotate: (id, to) => changeEverywhere(to.by, (at) => rotate(at, id, to)),
-    revoke: (id, { by }) => changeEverywhere(by, (at) => revoke(at, id)),
+    async revoke(id, { by }) {
+      const refusal = await changeEverywhere(by, (at) => revoke(at, id));
+      if (refusal !== undefined) throw refusal;
+    },
   };
 
   return {
@@ -88,12 +92,16 @@ async function rotate(at: Change, id: string, to: Replacement): Promise<KeyRecor
   return record;
 }
 
-async function revoke(at: Change, id: string): Promise<void> {
+/** Resolves with the refusal of a key that was revoked just before: not said until it holds. */
+async function revoke(at: Change, id: string): Promise<RegistryError | undefined> {
+  const revoked = 'SELECT FROM api_keys WHERE id = $1 AND revoked_at_ms IS NOT NULL';
+  if ((await at.session.query(revoked, [id])).length > 0) return noKey(id);
   const record = await keyRecord(at.session, id, at.atMs);
   await update(at, id, { revoked_at_ms: at.atMs });
   await at.session.query('DELETE FROM api_key_agents WHERE key_id = $1', [id]);
   await at.session.query('DELETE FROM api_key_usage WHERE key_id = $1', [id]);
   await recordChange(at, keyEntries.revoked(record));
+  return undefined;
 }
 
 /** Columns are written in this file only. */

@@ -51,10 +51,10 @@ export type RegistryOptions = {
  */
 const lockSql =
   "SELECT pg_advisory_xact_lock((1835623023::bigint << 32) | 'audit_log'::regclass::oid::bigint)";
-/** A gateway counts on it for an hour (lease-hold.ts); a quarter more, since clocks differ. */
-const leasesSql =
-  'SELECT coalesce(max(lease_ms), 0) AS lease_ms FROM gateway_leases ' +
-  "WHERE seen_at > clock_timestamp() - interval '75 minutes'";
+/** Of a lease: a gateway counts on it for an hour (lease-hold.ts); more, since clocks differ. */
+export const isLiveSql = "seen_at > clock_timestamp() - interval '75 minutes'";
+const leasesSql = `
+SELECT coalesce(max(lease_ms), 0) AS lease_ms FROM gateway_leases WHERE ${isLiveSql}`;
 /**
  * Read committed: the statements after the lock must see what was committed while it was waited
  * for. A change that was acknowledged survives a crash, whatever the database's own settings say.
@@ -66,10 +66,15 @@ SET LOCAL idle_in_transaction_session_timeout = '5s';
 SELECT set_config('synchronous_commit', 'on', true)
 WHERE current_setting('synchronous_commit') NOT IN ('on', 'remote_apply');
 ${lockSql}`;
-/** The sequence may be behind the log after a failover that does not carry sequences over. */
+/**
+ * A time, in microseconds, so that a version is never given twice: not even by a store that was
+ * restored from a backup, or failed over with loss, and counts on from where it went back to.
+ */
 const versionSql = `
-SELECT greatest(nextval('registry_version'), (SELECT coalesce(max(version), 0) + 1 FROM audit_log))
-  AS version`;
+SELECT greatest(
+  (SELECT coalesce(max(version), 0) + 1 FROM audit_log),
+  (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+) AS version`;
 const recordSql = `
 INSERT INTO audit_log
   (version, committed_at, at_ms, actor, action, project_id, subject_id, details)

@@ -11,8 +11,6 @@ export const migrations: readonly Migration[] = [
   {
     number: 1,
     sql: `
-CREATE SEQUENCE registry_version;
-
 CREATE TABLE projects (
   id text PRIMARY KEY,
   seq bigint GENERATED ALWAYS AS IDENTITY UNIQUE,

@@ -8,7 +8,7 @@ import { GatewayError } from '../core/errors.ts';
 import type { Tenant } from '../core/tenant.ts';
 import type { AgentNames, Changes, KeySource, StoredKey, Versioned } from './key-source.ts';
 import type { PostgresPool, SqlValue } from './postgres-pool.ts';
-import type { Registry } from './postgres-registry.ts';
+import { isLiveSql, type Registry } from './postgres-registry.ts';
 import type { Grant } from './store.ts';
 
 export type PostgresSourceOptions = {
@@ -59,6 +59,10 @@ const versionBeforeSql = snapshotOf(
     'ORDER BY version DESC LIMIT 1',
 );
 const changesSql = snapshotOf(`SELECT
+  $1::bigint = 0 OR EXISTS (SELECT FROM audit_log WHERE version = $1) AS knows_start,
+  EXISTS (SELECT FROM gateway_leases WHERE lease_ms = $3 AND ${isLiveSql}) AS knows_lease,
+  (SELECT coalesce(json_agg(version), '[]') FROM
+    (SELECT version FROM audit_log WHERE version > $1 ORDER BY version LIMIT $2) AS v) AS versions,
   (SELECT coalesce(json_agg(json_build_array(hash, version)), '[]') FROM
     (SELECT hash, version FROM api_keys WHERE version > $1 ORDER BY version LIMIT $2) AS k) AS keys,
   (SELECT coalesce(json_agg(json_build_array(id, version)), '[]') FROM
@@ -66,6 +70,9 @@ const changesSql = snapshotOf(`SELECT
     AS projects`);
 
 type ChangesRow = {
+  readonly knows_start: boolean;
+  readonly knows_lease: boolean;
+  readonly versions: readonly number[];
   readonly keys: readonly (readonly [string, number])[];
   readonly projects: readonly (readonly [string, number])[];
 };
@@ -84,8 +91,8 @@ export function createPostgresSource({ reads, feed, registry }: PostgresSourceOp
       const found = await snapshot<{ version: number }>(reads, versionBeforeSql, [ageMs]);
       return found.value?.version ?? 0;
     },
-    async changesSince(after, changesMax) {
-      const values = [after, changesMax + 1];
+    async changesSince(after, changesMax, leaseMs) {
+      const values = [after, changesMax + 1, Math.ceil(leaseMs)];
       const { version, value } = await snapshot<ChangesRow>(feed, changesSql, values);
       return changesOf(version, value, changesMax);
     },
@@ -141,10 +148,13 @@ function storedKeyOf(row: KeyRow): StoredKey {
 }
 
 function changesOf(version: number, row: ChangesRow | null, changesMax: number): Changes {
-  const { keys = [], projects = [] } = row ?? {};
-  const tooMany = keys.length + projects.length > changesMax;
+  const { versions = [], keys = [], projects = [] } = row ?? {};
+  const tooMany = Math.max(versions.length, keys.length + projects.length) > changesMax;
   return {
     version,
+    knowsStart: row?.knows_start === true,
+    knowsLease: row?.knows_lease === true,
+    versions: tooMany ? [] : versions,
     keys: new Map(tooMany ? [] : keys),
     projects: new Map(tooMany ? [] : projects),
     tooMany,

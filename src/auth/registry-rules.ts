@@ -111,7 +111,7 @@ export function checkPage({ cursor, limit = pageItemsMax }: PageRequest): PageSt
     throw invalid(`choose a limit between 1 and ${pageItemsMax}`);
   }
   if (cursor === undefined) return { after: undefined, limit };
-  if (!/^\d{1,15}$/.test(cursor)) throw invalid('pass the cursor on as it was given');
+  if (!/^\d{1,16}$/.test(cursor)) throw invalid('pass the cursor on as it was given');
   return { after: Number(cursor), limit };
 }
 

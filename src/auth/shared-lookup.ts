@@ -18,14 +18,14 @@ export type SharedLookupOptions = {
 };
 
 export function createSharedLookup({ shared, clock, view }: SharedLookupOptions): SharedLookup {
-  const { known, memory } = view;
+  const { fence, known, memory } = view;
 
   function isRight(name: string, record: Versioned<unknown>): boolean {
-    return view.canJudgeShared() && known.vouchesFor(name, record.version);
+    return fence.isOpen() && known.vouchesFor(name, record.version);
   }
 
   return async (hash) => {
-    if (!view.canJudgeShared()) return undefined;
+    if (!fence.isOpen()) return undefined;
     const key = await shared.readKey(hash);
     if (key === undefined || !isRight(hash, key)) return undefined;
     const { projectId } = key.value;

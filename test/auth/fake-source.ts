@@ -21,10 +21,19 @@ export type HeldRead = {
 
 type Change = {
   readonly version: number;
+  readonly before: Change | undefined;
   readonly atMs: number;
   readonly keys: readonly string[];
   readonly projects: readonly string[];
 };
+
+type Backup = {
+  readonly newest: Change;
+  readonly keys: ReadonlyMap<string, StoredKey>;
+  readonly projects: ReadonlyMap<string, Map<string, string>>;
+};
+
+const backupsMax = 8;
 
 export type FakeRegistry = ReturnType<typeof createFakeRegistry>;
 
@@ -33,12 +42,20 @@ export function createFakeRegistry(clock: Pick<Clock, 'monotonicMs'>) {
   const projects = new Map<string, Map<string, string>>();
   const log: Change[] = [];
   const leasesMs = new Set<number>();
+  const backups = new Map<number, Backup>();
   let version = 0;
+  let given = 0;
 
   function commit(changedKeys: readonly string[], changedProjects: readonly string[]): number {
-    version += 1;
-    const atMs = clock.monotonicMs();
-    log.push({ version, atMs, keys: changedKeys, projects: changedProjects });
+    // Not in step, as times are.
+    given += 10;
+    version = given;
+    const [atMs, before] = [clock.monotonicMs(), log.at(-1)];
+    const newest = { version, before, atMs, keys: changedKeys, projects: changedProjects };
+    log.push(newest);
+    // Few, as tests make very many changes.
+    if (backups.size >= backupsMax) backups.delete(backups.keys().next().value as number);
+    backups.set(version, { newest, keys: new Map(keys), projects: new Map(projects) });
     return version;
   }
 
@@ -82,11 +99,17 @@ export function createFakeRegistry(clock: Pick<Clock, 'monotonicMs'>) {
         [projectId],
       );
     },
-    /** As after a restore from a backup of `at`, with other changes since. */
+    /** As after a restore from a backup of `at`, which may be older than all leases. */
     goBackTo(at: number) {
+      const backup = backups.get(at);
       version = at;
-      log.splice(0, log.length, ...log.filter((change) => change.version <= at));
+      log.length = 0;
+      for (let each = backup?.newest; each !== undefined; each = each.before) log.unshift(each);
+      restore(keys, backup?.keys);
+      restore(projects, backup?.projects);
     },
+    /** A version that the registry had, `count` changes ago. */
+    ago: (count: number) => log.at(-1 - count)?.version,
     key: (hash: string): Versioned<StoredKey | undefined> => ({ version, value: keys.get(hash) }),
     agents: (id: string): Versioned<AgentNames> => ({
       version,
@@ -96,7 +119,7 @@ export function createFakeRegistry(clock: Pick<Clock, 'monotonicMs'>) {
       const beforeMs = clock.monotonicMs() - ageMs;
       return log.findLast(({ atMs }) => atMs < beforeMs)?.version ?? 0;
     },
-    since(after: number, changesMax: number) {
+    since(after: number, changesMax: number, leaseMs: number) {
       const changes = log.filter((change) => change.version > after);
       const tooMany = changes.length > changesMax;
       const changed = (names: (change: Change) => readonly string[]) =>
@@ -104,9 +127,21 @@ export function createFakeRegistry(clock: Pick<Clock, 'monotonicMs'>) {
           tooMany ? [] : changes.flatMap((change) => names(change).map((n) => [n, change.version])),
         );
       const newest = { keys: changed((c) => c.keys), projects: changed((c) => c.projects) };
-      return { version, ...newest, tooMany };
+      return {
+        version,
+        knowsStart: after === 0 || log.some((change) => change.version === after),
+        knowsLease: leasesMs.has(leaseMs),
+        versions: tooMany ? [] : changes.map((change) => change.version),
+        ...newest,
+        tooMany,
+      };
     },
   };
+}
+
+function restore<Value>(now: Map<string, Value>, backup: ReadonlyMap<string, Value> = new Map()) {
+  now.clear();
+  for (const [name, value] of backup) now.set(name, value);
 }
 
 export type FakeSource = KeySource & {
@@ -169,8 +204,8 @@ export function createFakeSource(registry: FakeRegistry, changesMax?: number): F
     readKey: (hash) => ask({ kind: 'key', name: hash, see: () => registry.key(hash) }),
     readAgents: (id) => ask({ kind: 'agents', name: id, see: () => registry.agents(id) }),
     versionBefore: (ageMs) => ask({ kind: 'before', see: () => registry.before(ageMs) }),
-    changesSince: (version, max) =>
-      ask({ kind: 'changes', see: () => registry.since(version, changesMax ?? max) }),
+    changesSince: (version, max, leaseMs) =>
+      ask({ kind: 'changes', see: () => registry.since(version, changesMax ?? max, leaseMs) }),
     holdLease: (leaseMs) => ask({ kind: 'lease', see: () => void registry.leasesMs.add(leaseMs) }),
   };
   return source;

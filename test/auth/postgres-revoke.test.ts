@@ -53,6 +53,30 @@ describe('a change that takes something away', () => {
     expect(await revoking).toEqual({ effective: true, effectiveAfterMs: 4_000 });
   });
 
+  test('is not called done by a second revoke before it holds everywhere', async () => {
+    const { clock, store } = await openHeard();
+    const { record } = await withKey(store);
+    await store.source.holdLease(1_000);
+    const { after } = clock;
+    let waits = 0;
+    const bothWait = new Promise<void>((resolve) => {
+      clock.after = (delayMs, run) => {
+        if (delayMs === 1_000) waits += 1;
+        if (waits === 2) resolve();
+        return after(delayMs, run);
+      };
+    });
+    const first = store.keys.revoke(record.id, { by });
+    const second = store.keys.revoke(record.id, { by });
+    const ended = Promise.allSettled([first, second]);
+    await Promise.race([bothWait, first, second]);
+    expect(await isSettled(Promise.race([first, second]))).toBe(false);
+    clock.advance(1_000);
+    const outcomes = (await ended).map(({ status }) => status);
+    expect(outcomes.sort()).toEqual(['fulfilled', 'rejected']);
+    await expect(Promise.all([first, second])).rejects.toMatchObject({ code: 'not_found' });
+  });
+
   test('waits for nobody where no gateway answers from memory', async () => {
     const { store } = await openHeard();
     const { record } = await withKey(store);

@@ -63,7 +63,7 @@ test('no read for a request or for the feed goes through all of 100,000 keys', a
   await createPostgresLookup(pool)(hash);
   await source.readKey(hash);
   await source.readAgents(project.id);
-  await source.changesSince(keysMax - 10, 10_000);
+  await source.changesSince(keysMax - 10, 10_000, 1_000);
   await source.versionBefore(60_000);
   expect(asked).toHaveLength(5);
   const big = /Seq Scan on (api_keys|audit_log)/;

@@ -75,7 +75,11 @@ describe('the feed', () => {
     let cursor = 0;
 
     async function changes() {
-      const { version, keys, projects, tooMany } = await store.source.changesSince(cursor, 100);
+      const { version, keys, projects, tooMany } = await store.source.changesSince(
+        cursor,
+        100,
+        1_000,
+      );
       expect([version, tooMany]).toEqual([await newestVersion(store), false]);
       for (const changedAt of [...keys.values(), ...projects.values()]) {
         expect(changedAt).toBeGreaterThan(cursor);
@@ -109,9 +113,9 @@ describe('the feed', () => {
     const store = await postgres.open(await postgres.freshDatabase());
     const { project } = await withKey(store);
     await store.keys.create({ projectId: project.id, name: 'k2', by });
-    const exact = await store.source.changesSince(0, 3);
+    const exact = await store.source.changesSince(0, 3, 1_000);
     expect([exact.tooMany, exact.keys.size, exact.projects.size]).toEqual([false, 2, 1]);
-    const changes = await store.source.changesSince(0, 2);
+    const changes = await store.source.changesSince(0, 2, 1_000);
     expect([changes.tooMany, changes.keys.size, changes.projects.size]).toEqual([true, 0, 0]);
     expect(changes.version).toBe(await newestVersion(store));
   });
@@ -123,21 +127,20 @@ describe('versions', () => {
     const store = await postgres.open(url);
     const { project } = await withKey(store);
     const since = await newestVersion(store);
-    const insert = (client: Client, id: string) =>
+    const insert = (client: Client, id: string, version: number) =>
       client.query(
-        'INSERT INTO projects (id, name, created_at_ms, version) ' +
-          "VALUES ($1, $1, 0, nextval('registry_version'))",
-        [id],
+        'INSERT INTO projects (id, name, created_at_ms, version) VALUES ($1, $1, 0, $2)',
+        [id, version],
       );
     const [slow, fast] = [await postgres.connect(url), await postgres.connect(url)];
     await slow.query('BEGIN');
-    await insert(slow, 'prj_slow');
-    await insert(fast, 'prj_fast');
-    const seen = await store.source.changesSince(since, 100);
+    await insert(slow, 'prj_slow', since + 1);
+    await insert(fast, 'prj_fast', since + 2);
+    const seen = await store.source.changesSince(since, 100, 1_000);
     expect([...seen.projects.keys()]).toEqual(['prj_fast']);
     await slow.query('COMMIT');
     const cursor = Math.max(...seen.projects.values());
-    expect([...(await store.source.changesSince(cursor, 100)).projects.keys()]).toEqual([]);
+    expect([...(await store.source.changesSince(cursor, 100, 1_000)).projects.keys()]).toEqual([]);
     expect((await store.projects.find(project.id)).id).toBe(project.id);
   });
 
@@ -154,7 +157,7 @@ describe('versions', () => {
     let cursor = await newestVersion(store);
     const seen = new Set<string>();
     const poll = async () => {
-      const { version, keys } = await store.source.changesSince(cursor, 100);
+      const { version, keys } = await store.source.changesSince(cursor, 100, 1_000);
       cursor = version;
       for (const hash of keys.keys()) seen.add(hash);
     };
@@ -189,7 +192,7 @@ describe('versions', () => {
     const polling = (async () => {
       for (;;) {
         const last = isDone;
-        const { version, keys } = await store.source.changesSince(cursor, 1_000);
+        const { version, keys } = await store.source.changesSince(cursor, 1_000, 1_000);
         expect(version).toBeGreaterThanOrEqual(cursor);
         cursor = version;
         for (const hash of keys.keys()) seen.add(hash);
@@ -208,14 +211,50 @@ describe('versions', () => {
     expect(seen).toEqual(new Set(made.map(({ key }) => hashKey(key))));
   });
 
-  test('go on above the log where the sequence was left behind by a failover', async () => {
+  test('are never given twice, not even after the last changes were lost', async () => {
     const url = await postgres.freshDatabase();
     const store = await postgres.open(url);
     const { record } = await withKey(store);
-    const before = await newestVersion(store);
-    await postgres.sql(url, 'ALTER SEQUENCE registry_version RESTART');
+    await store.keys.rename(record.id, { name: 'lost', by });
+    const lost = await newestVersion(store);
+    await postgres.sql(url, 'DELETE FROM audit_log WHERE version = $1', [lost]);
+    const gone = await store.source.changesSince(lost, 100, 1_000);
+    expect(gone).toMatchObject({ knowsStart: false });
     await store.keys.rename(record.id, { name: 'n', by });
-    expect(await newestVersion(store)).toBe(before + 1);
+    expect(await newestVersion(store)).toBeGreaterThan(lost);
+    expect(await store.source.changesSince(lost, 100, 1_000)).toMatchObject({ knowsStart: false });
+  });
+
+  test('go on above the log where the clock of the server was set back', async () => {
+    const url = await postgres.freshDatabase();
+    const store = await postgres.open(url);
+    const { record } = await withKey(store);
+    const ahead = (await newestVersion(store)) + 3_600_000_000;
+    await postgres.sql(
+      url,
+      'UPDATE audit_log SET version = $1 WHERE version = ' + '(SELECT max(version) FROM audit_log)',
+      [ahead],
+    );
+    await store.keys.rename(record.id, { name: 'n', by });
+    expect(await newestVersion(store)).toBe(ahead + 1);
+  });
+
+  test('are all told, and whether the store knows the lease of who asks', async () => {
+    const store = await postgres.open(await postgres.freshDatabase());
+    const { record } = await withKey(store);
+    const since = await newestVersion(store);
+    const versions: number[] = [];
+    for (const name of ['a', 'b', 'c']) {
+      await store.keys.rename(record.id, { name, by });
+      versions.push(await newestVersion(store));
+    }
+    const told = await store.source.changesSince(since, 100, 1_000);
+    expect(told).toMatchObject({ versions, knowsStart: true, knowsLease: false });
+    await store.source.holdLease(1_000);
+    expect(await store.source.changesSince(since, 2, 1_000)).toMatchObject({
+      ...{ tooMany: true, versions: [], knowsLease: true },
+    });
+    expect(await store.source.changesSince(0, 100, 1_000)).toMatchObject({ knowsStart: true });
   });
 });
 

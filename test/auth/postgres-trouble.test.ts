@@ -26,7 +26,7 @@ const reads: Record<string, (store: PostgresStore, hash: string) => Promise<unkn
   readKey: (store, hash) => store.source.readKey(hash),
   readAgents: (store) => store.source.readAgents('prj_any'),
   versionBefore: (store) => store.source.versionBefore(3_600_000),
-  changesSince: (store) => store.source.changesSince(0, 10),
+  changesSince: (store) => store.source.changesSince(0, 10, 1_000),
 };
 
 describe('a server that hangs', () => {
@@ -199,7 +199,7 @@ describe('requests that hang', () => {
     const blocker = await postgres.connect(url);
     await blocker.query('BEGIN; LOCK TABLE agents IN ACCESS EXCLUSIVE MODE');
     const lookups = Array.from({ length: 15 }, async () => store.lookup(hash));
-    expect((await store.source.changesSince(0, 10)).keys.has(hash)).toBe(true);
+    expect((await store.source.changesSince(0, 10, 1_000)).keys.has(hash)).toBe(true);
     await blocker.query('ROLLBACK');
     for (const grant of await Promise.all(lookups)) expect(grant?.tenant.keyId).toBe(record.id);
   });

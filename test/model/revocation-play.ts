@@ -101,6 +101,7 @@ export const seen = {
   refused: 0,
   shared: 0,
   stale: 0,
+  restored: 0,
 };
 
 class Play {
@@ -241,15 +242,35 @@ class Play {
   }
 
   disturb(): void {
-    const { machine, shared, source } = this.gateway();
-    const which = this.random.below(6);
+    const gateway = this.gateway();
+    const { machine, shared, source } = gateway;
+    const which = this.random.below(9);
     this.note(`disturb ${which}`);
     if (which === 0) shared.isDown = !shared.isDown;
     else if (which === 1) machine.stepWall(700);
     else if (which === 2 && this.mayStepBack) machine.stepWall(-700);
     else if (which === 3) this.toggle(machine, this.mayStepBack ? 'stopped' : 'suspended');
     else if (which === 4) source.isDown = !source.isDown;
+    else if (which === 5) this.restart(gateway);
+    else if (which < 8) this.restore();
     else this.toggle(machine, 'stopped');
+  }
+
+  restart(gateway: Gateway): void {
+    if (gateway.machine.state !== 'runs') return;
+    gateway.replace();
+    void gateway.cache.start();
+  }
+
+  /** The last changes are lost, with a failover. */
+  restore(): void {
+    const { registry } = this.world;
+    const at = registry.ago(1 + this.random.below(2));
+    if (at === undefined) return;
+    registry.goBackTo(at);
+    seen.restored += 1;
+    // Nobody is told that it was done.
+    this.history.changed(this.world.nowMs, { returnedAt: Infinity });
   }
 
   toggle(machine: Gateway['machine'], state: 'stopped' | 'suspended'): void {

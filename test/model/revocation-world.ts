@@ -102,7 +102,9 @@ export type Gateway = {
   readonly machine: Machine;
   readonly source: FakeSource;
   readonly shared: WildCache;
-  readonly cache: KeyCache;
+  cache: KeyCache;
+  /** The process ends, and another one takes its place; it is yet to be started. */
+  replace(): void;
 };
 
 export type World = {
@@ -125,13 +127,21 @@ export function createWorld(random: SeededRandom, options: WorldOptions): World 
     const machine = createMachine(now);
     // Few at once are too many, so that starting anew is common.
     const source = createFakeSource(registry, 3);
-    const cache = createKeyCache({
-      ...{ source, shared, clock: machine.clock, log },
-      ...{ keysMax: 3, ttlMs: 5_000, negativeTtlMs: 3_000 },
-      leaseMs: options.leaseMs,
-      staleIfErrorMs: options.staleIfErrorMs,
-    });
-    return { machine, source, shared, cache };
+    const open = (): KeyCache =>
+      createKeyCache({
+        ...{ source, shared, clock: machine.clock, log },
+        ...{ keysMax: 3, ttlMs: 5_000, negativeTtlMs: 3_000 },
+        leaseMs: options.leaseMs,
+        staleIfErrorMs: options.staleIfErrorMs,
+      });
+    const gateway: Gateway = {
+      ...{ machine, source, shared, cache: open() },
+      replace() {
+        gateway.cache.close();
+        gateway.cache = open();
+      },
+    };
+    return gateway;
   });
   const world: World = { nowMs: 0, registry, gateways };
   return world;
