@@ -179,8 +179,11 @@ export function addKeyChangeRoutes(app: App, deps: Deps): void {
   });
   app.openapi(revokeKey, async (c) => {
     const store = registryOf(deps);
-    const { id } = await keyOf(store, c.req.valid('param'));
-    const { effective, effectiveAfterMs } = await store.keys.revoke(id, { by: actorOf(c) });
+    const { project, key: id } = c.req.valid('param');
+    const { id: projectId } = await store.projects.find(project);
+    // One that is revoked already is not looked for here: the store says so once it is true.
+    const change = { by: actorOf(c), projectId };
+    const { effective, effectiveAfterMs } = await store.keys.revoke(id, change);
     logChange(c, deps, { action: 'key.revoke', id });
     return c.json({ effective, effective_after_ms: effectiveAfterMs }, 200);
   });

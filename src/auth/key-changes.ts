@@ -38,7 +38,7 @@ export type KeyWrites = {
     change: By & { readonly scope: Scope; readonly name: string | undefined },
   ): Promise<KeyRecord>;
   rotate(id: string, change: By & Replacement): Promise<KeyRecord>;
-  revoke(id: string, change: By): Promise<void>;
+  revoke(id: string, change: By & { readonly projectId?: string }): Promise<void>;
 };
 
 export function createKeyChanges(writes: KeyWrites, clock: Clock): Omit<Keys, 'list' | 'get'> {

@@ -37,8 +37,8 @@ export function createKeys(registry: Registry, clock: Clock): Keys {
         return rescope(at, id, scope);
       }),
     rotate: (id, to) => changeEverywhere(to.by, (at) => rotate(at, id, to)),
-    async revoke(id, { by }) {
-      const refusal = await changeEverywhere(by, (at) => revoke(at, id));
+    async revoke(id, { by, projectId }) {
+      const refusal = await changeEverywhere(by, (at) => revoke(at, id, projectId));
       if (refusal !== undefined) throw refusal;
     },
   };
@@ -93,10 +93,15 @@ async function rotate(at: Change, id: string, to: Replacement): Promise<KeyRecor
 }
 
 /** Resolves with the refusal of a key that was revoked just before: not said until it holds. */
-async function revoke(at: Change, id: string): Promise<RegistryError | undefined> {
+async function revoke(
+  at: Change,
+  id: string,
+  projectId: string | undefined,
+): Promise<RegistryError | undefined> {
   const revoked = 'SELECT FROM api_keys WHERE id = $1 AND revoked_at_ms IS NOT NULL';
   if ((await at.session.query(revoked, [id])).length > 0) return noKey(id);
   const record = await keyRecord(at.session, id, at.atMs);
+  if (record.projectId !== (projectId ?? record.projectId)) throw noKey(id);
   await update(at, id, { revoked_at_ms: at.atMs });
   await at.session.query('DELETE FROM api_key_agents WHERE key_id = $1', [id]);
   await at.session.query('DELETE FROM api_key_usage WHERE key_id = $1', [id]);

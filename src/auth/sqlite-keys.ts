@@ -13,7 +13,7 @@ import {
   type Scope,
   scopeWord,
 } from './key-changes.ts';
-import { foreignAgent, keyTaken } from './registry-refusals.ts';
+import { foreignAgent, keyTaken, noKey } from './registry-refusals.ts';
 import { recordChange } from './sqlite-audit.ts';
 import type { Connection } from './sqlite-connection.ts';
 import type { SqliteFile } from './sqlite-file.ts';
@@ -39,7 +39,7 @@ export function createKeys(file: SqliteFile, clock: Clock): Keys {
       }),
     rotate: (id, to) => change(to.by, (at) => rotate(at, id, to)),
     // Every lookup, in any process, sees the commit; there is nothing left to wait for.
-    revoke: (id, { by }) => change(by, (at) => revoke(at, id)),
+    revoke: (id, { by, projectId }) => change(by, (at) => revoke(at, id, projectId)),
   };
 
   return {
@@ -88,8 +88,9 @@ function rotate(at: Change, id: string, to: Replacement): KeyRecord {
   return record;
 }
 
-function revoke(at: Change, id: string): void {
+function revoke(at: Change, id: string, projectId: string | undefined): void {
   const record = keyRecord(at.connection, id, at.atMs);
+  if (record.projectId !== (projectId ?? record.projectId)) throw noKey(id);
   at.connection.run('UPDATE api_keys SET revoked_at_ms = ? WHERE id = ?', at.atMs, id);
   at.connection.run('DELETE FROM api_key_agents WHERE key_id = ?', id);
   at.connection.run('DELETE FROM api_key_usage WHERE key_id = ?', id);

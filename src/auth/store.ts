@@ -156,8 +156,15 @@ export type Keys = {
     id: string,
     change: { readonly graceMs: number; readonly by: string },
   ): Promise<CreatedKey>;
-  /** For good: the key is gone from lists and cannot be imported again. The audit keeps it. */
-  revoke(id: string, change: { readonly by: string }): Promise<Revoked>;
+  /**
+   * For good: the key is gone from lists and cannot be imported again. The audit keeps it. With
+   * `projectId`, a key of another project is `not_found`. One that is revoked already is so too,
+   * and not before it is true everywhere.
+   */
+  revoke(
+    id: string,
+    change: { readonly by: string; readonly projectId?: string },
+  ): Promise<Revoked>;
 };
 
 /** A key that exists and is not revoked; whether it has expired is for the caller to check. */
