@@ -37,9 +37,9 @@ export type KnownChanges = {
   /** A record that was read from the primary after `mark`, and the changes known by now, agree. */
   agrees(name: string, version: number, mark: Mark): boolean;
   /**
-   * A record from elsewhere is right as of the last applied poll. What is of a version that the feed
-   * has not told of is not believed: it may be ahead, and the feed gets there within a poll; or it
-   * is of a registry that is gone.
+   * A record from elsewhere is right as of the last applied poll. What is of a version that the
+   * feed has not told of is not believed: it may be ahead, and the feed gets there within a poll;
+   * or it is of a registry that is gone.
    */
   vouchesFor(name: string, version: number): boolean;
 };

@@ -86,7 +86,13 @@ export class LeasedBucket {
       if (this.#isLow() && this.#question === undefined) this.#ask({});
       return undefined;
     }
-    return this.#seen.refusal(cost, nowMs) ?? this.#takeShared(cost);
+    return this.#knownRefusal(cost, nowMs) ?? this.#takeShared(cost);
+  }
+
+  /** A debt counts for so long after it was seen: the store may have been emptied since. */
+  #knownRefusal(cost: Cost, nowMs: number): Refusal | undefined {
+    if (nowMs - this.#leasedAtMs > leaseMs) return undefined;
+    return this.#seen.refusal(cost, nowMs);
   }
 
   async #takeShared(cost: Cost): Promise<Refusal | undefined> {

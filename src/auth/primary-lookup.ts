@@ -47,8 +47,9 @@ export function createPrimaryLookup(options: PrimaryLookupOptions): PrimaryLooku
   }
 
   /** Undefined: something changed meanwhile. */
-  async function readOnce(hash: string): Promise<Found | undefined> {
+  async function readOnce(hash: string, answered: () => void): Promise<Found | undefined> {
     const read = await reads.readKey(hash);
+    answered();
     if (!reads.counts(hash, read)) return undefined;
     const { version, value } = read;
     if (value === undefined) return unknown(hash, version);
@@ -62,9 +63,9 @@ export function createPrimaryLookup(options: PrimaryLookupOptions): PrimaryLooku
     return keep(hash, { version, value }, memory.projects.loaded(projectId, agents));
   }
 
-  async function readUntilItCounts(hash: string): Promise<Grant | undefined> {
+  async function readUntilItCounts(hash: string, answered: () => void): Promise<Grant | undefined> {
     for (let count = 0; count < readsMax; count += 1) {
-      const found = await readOnce(hash);
+      const found = await readOnce(hash, answered);
       if (found !== undefined) return found.grant;
     }
     throw new GatewayError(
@@ -76,14 +77,16 @@ export function createPrimaryLookup(options: PrimaryLookupOptions): PrimaryLooku
   return async (hash) => {
     const leave = gate.enter();
     if (leave === undefined) throw storeIsLate();
+    // What fails after that, such as a project too large to read in time, is no fault of all.
+    let hasAnswered = false;
+    const answered = () => {
+      hasAnswered = true;
+    };
     try {
-      const read = () => readUntilItCounts(hash);
-      const grant = await withinDeadline(clock, readDeadlineMs, read);
-      leave(true);
-      return grant;
-    } catch (thrown) {
-      leave(false);
-      throw thrown;
+      const read = () => readUntilItCounts(hash, answered);
+      return await withinDeadline(clock, readDeadlineMs, read);
+    } finally {
+      leave(hasAnswered);
     }
   };
 }

@@ -1,8 +1,9 @@
 /**
  * The strict buckets of keys in Redis: a hash `<prefix>limits:{<key id>}` with the time at which
  * each of its limits will be full again, in microseconds of Redis' own clock, so that the clocks of
- * the gateways do not matter. What is full is as good as absent: the hash lives as long as it is
- * not. The rule is that of `limits-bucket.ts`.
+ * the gateways do not matter. Where that clock was set back, what it said before is moved along:
+ * a key would be in debt for as long. What is full is as good as absent: the hash lives as long as
+ * it is not. The rule is that of `limits-bucket.ts`.
  */
 import type { Leased, LimitStore } from './limits-lease.ts';
 import type { RedisConnection } from './redis-connection.ts';
@@ -22,10 +23,16 @@ local time = redis.call('TIME')
 local now = time[1] * second + time[2]
 local names = {}
 for at = 1, #ARGV, 4 do names[#names + 1] = ARGV[at] end
-local kept = redis.call('HMGET', KEYS[1], unpack(names))
+local function numberOf(text)
+  local number = tonumber(text or 0) or 0
+  if number >= 0 and number < 2 ^ 53 then return number end
+  return 0
+end
+local kept = redis.call('HMGET', KEYS[1], 'at', unpack(names))
+local setBack = math.max(0, numberOf(kept[1]) - now)
 local full, granted = {}, 1
 for i = 1, #names do
-  full[i] = math.max(now, tonumber(kept[i] or 0) or 0)
+  full[i] = math.max(now, numberOf(kept[i + 1]) - setBack)
   if ARGV[4 * i - 1] ~= '' and full[i] - now > second - 1 then granted = 0 end
 end
 local answer, fields, last = { granted }, {}, now
@@ -43,7 +50,7 @@ for i = 1, #names do
   last = math.max(last, full[i])
 end
 if granted == 1 and last > now then
-  redis.call('HSET', KEYS[1], unpack(fields))
+  redis.call('HSET', KEYS[1], 'at', string.format('%.0f', now), unpack(fields))
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((last - now) / 1000)))
 end
 return answer

@@ -86,7 +86,9 @@ export function expiriesOfRotation(
   atMs: number,
   graceMs: number,
 ): { readonly oldExpiresAtMs: number; readonly expiresAtMs: number | undefined } {
-  const oldExpiresAtMs = Math.min(old.expiresAtMs ?? Infinity, atMs + graceMs);
+  // Ended at once means by every gateway's clock, also one that is behind: long ago, then.
+  const endsAtMs = graceMs === 0 ? old.createdAtMs : atMs + graceMs;
+  const oldExpiresAtMs = Math.min(old.expiresAtMs ?? Infinity, endsAtMs);
   if (old.expiresAtMs === undefined) return { oldExpiresAtMs, expiresAtMs: undefined };
   // A key from before that bound does not hand its lifetime on.
   const lifetimeMs = Math.min(old.expiresAtMs - old.createdAtMs, lifetimeMsMax);

@@ -74,6 +74,19 @@ describe('a store that is down', () => {
     expect(await asked(cache, 'y')).toBeUndefined();
   });
 
+  test('is not shut for all by one project that cannot be read in time', async () => {
+    const { cache, registry, source, pass } = await started();
+    registry.putKey('large', { projectId: 'p2' });
+    await pass(300);
+    source.held.add('agents');
+    const large = refusal(asked(cache, 'large'));
+    await settled();
+    await pass(250);
+    await pass(250);
+    expect(await large).toBe('store_unavailable');
+    expect(await asked(cache, 'x')).toBeUndefined();
+  });
+
   test('that hangs costs a request its deadline, by the timer', async () => {
     const { cache, source, pass } = await started();
     source.held.add('key');

@@ -38,7 +38,7 @@ test('a revoke after as many changes as were lost is seen by the next poll', asy
   expect(await asked(cache, 'k')).toBeUndefined();
 });
 
-test('what was read of changes that were lost before a poll told of them is forgotten', async () => {
+test('what was read of lost changes before a poll told of them is forgotten', async () => {
   const { cache, registry, pass } = open();
   await cache.start();
   const backup = registry.version;

@@ -61,6 +61,12 @@ async function admitted(gateway: Gateway): Promise<number> {
   return count;
 }
 
+/** Of 5 a second; Redis' own time goes on, so that a little is left for one more now and then. */
+function expectBurst(passed: number): void {
+  expect(passed).toBeGreaterThanOrEqual(5);
+  expect(passed).toBeLessThan(50);
+}
+
 const charges = ({ limits }: Gateway, cost: Parameters<KeyLimits['charge']>[1]) =>
   passes(() => limits.charge('key_1', cost));
 
@@ -149,6 +155,36 @@ describe('limits in Redis', () => {
     const [one, other] = gateways as [Gateway, Gateway];
     expect(await charges(one, { spans: 3600 * perSecond, bytes: 0 })).toBe(true);
     expect(await charges(other, { spans: 1, bytes: 0 })).toBe(false);
+  });
+
+  test('are paid in time although the clock of Redis was set back', async () => {
+    const server = await redisServer();
+    const gateway = await gatewayOn(server, { requestsPerSecond: 5 });
+    const hourMs = 3_600_000;
+    const setBackTo = String(((await redisTimeMs(server)) + hourMs) * 1000);
+    const name = 'mibo:limits:{key_1}';
+    await server.command('HSET', name, 'at', setBackTo, 'requests', setBackTo);
+    expectBurst(await admitted(gateway));
+  });
+
+  test.each(['inf', '1e308', 'nan', '-1', '0x7fffffffffffffff', 'x'])(
+    'stand although Redis holds %s for them',
+    async (value) => {
+      const server = await redisServer();
+      const gateway = await gatewayOn(server, { requestsPerSecond: 5 });
+      await server.command('HSET', 'mibo:limits:{key_1}', 'requests', value);
+      expectBurst(await admitted(gateway));
+    },
+  );
+
+  test('of a key in debt are asked about again, as Redis may have been emptied', async () => {
+    const server = await redisServer();
+    const gateway = await gatewayOn(server, { spansPerSecond: 1 });
+    expect(await charges(gateway, { spans: 3600, bytes: 0 })).toBe(true);
+    expect(await charges(gateway, { spans: 1, bytes: 0 })).toBe(false);
+    await server.command('FLUSHALL');
+    gateway.clock.advance(1_001);
+    expect(await charges(gateway, { spans: 1, bytes: 0 })).toBe(true);
   });
 
   test('of a Redis that hangs are local after one deadline', async () => {

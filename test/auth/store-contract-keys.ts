@@ -164,6 +164,16 @@ export function keysContract(open: OpenStore): void {
       await refuses(store.keys.rotate(old.record.id, { graceMs: -1, by }), 'invalid');
     });
 
+    test('a key that is rotated without grace has ended by a slow clock, too', async () => {
+      const { store, projectId, clock } = await withAgents(open);
+      const old = await store.keys.create({ projectId, name: 'k', by });
+      const bornAtMs = clock.wallMs();
+      clock.advance(hourMs);
+      await store.keys.rotate(old.record.id, { graceMs: 0, by });
+      expect((await lookup(store, old.key))?.expiresAtMs).toBeLessThanOrEqual(bornAtMs);
+      expect((await store.keys.get(old.record.id)).status).toBe('expired');
+    });
+
     test('a rotated key whose agents were all removed still reaches none', async () => {
       const { store, projectId, a } = await withAgents(open);
       const { record } = await store.keys.create({ projectId, name: 'k', by, agents: [a] });

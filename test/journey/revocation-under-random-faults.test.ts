@@ -1,6 +1,6 @@
 /**
- * The same guarantee while faults come and go at random, several at once: servers that stop, hang or
- * forget, links that are cut, held or slow, gateways that stand still. Keys are revoked all the
+ * The same guarantee while faults come and go at random, several at once: servers that stop, hang
+ * or forget, links that are cut, held or slow, gateways that stand still. Keys are revoked all the
  * time, by a gateway that is well or by one that is not; what a call says must be true.
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
