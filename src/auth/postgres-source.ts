@@ -2,7 +2,9 @@
  * Reading keys from the primary: for the key cache, and for lookups without one.
  *
  * Each answer is one statement, so a value and the registry's version are of one snapshot. A server
- * in recovery is refused: a replica, or an old primary that came back as one, may be behind.
+ * in recovery is refused: a replica, or an old primary that came back as one, may be behind. So are
+ * tables without a note of the migrations that made them: a backup is being restored, and a key
+ * that is missing may be yet to come. The note comes after the keys in what `pg_dump` writes.
  */
 import { GatewayError } from '../core/errors.ts';
 import type { Tenant } from '../core/tenant.ts';
@@ -20,11 +22,14 @@ export type PostgresSourceOptions = {
 };
 
 const newestSql = 'SELECT coalesce(max(version), 0) FROM audit_log';
+const troubleSql =
+  "CASE WHEN pg_is_in_recovery() THEN 'replica' " +
+  "WHEN NOT EXISTS (SELECT FROM gateway_migrations) THEN 'restore' END";
 
 /** One row always: what `sql` yields, an object or null, stands in `value`. */
 function snapshotOf(sql: string): string {
   return (
-    `SELECT pg_is_in_recovery() AS replica, (${newestSql}) AS version, ` +
+    `SELECT ${troubleSql} AS trouble, (${newestSql}) AS version, ` +
     `(SELECT row_to_json(found) FROM (${sql}) AS found) AS value`
   );
 }
@@ -118,8 +123,13 @@ export function createPostgresLookup(
   };
 }
 
+const troubles = {
+  replica: ['fails over', 'it is in recovery: a replica, which may be behind'],
+  restore: ['is being restored', 'gateway_migrations is empty, as while a backup is restored'],
+} as const;
+
 type Snapshot<Value> = {
-  readonly replica: boolean;
+  readonly trouble: keyof typeof troubles | null;
   readonly version: number;
   readonly value: Value | null;
 };
@@ -130,9 +140,10 @@ async function snapshot<Value>(
   values: readonly SqlValue[],
 ): Promise<Snapshot<Value>> {
   const [row] = await pool.use((session) => session.query<Snapshot<Value>>(sql, values));
-  if (row?.replica === false) return row;
-  throw new GatewayError('store_unavailable', 'send it again shortly: the key store fails over', {
-    cause: new Error('PostgreSQL is in recovery: it is a replica, which may be behind'),
+  if (row?.trouble === null) return row;
+  const [happens, cause] = troubles[row?.trouble ?? 'replica'];
+  throw new GatewayError('store_unavailable', `send it again shortly: the key store ${happens}`, {
+    cause: new Error(cause),
   });
 }
 

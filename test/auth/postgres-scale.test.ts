@@ -15,7 +15,7 @@ function createRecorder() {
       work({
         query: async (sql, values = []) => {
           asked.push({ sql, values });
-          return [{ replica: false, version: 0, value: null }] as never;
+          return [{ trouble: null, version: 0, value: null }] as never;
         },
       }),
     close: async () => undefined,

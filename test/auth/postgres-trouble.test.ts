@@ -161,6 +161,22 @@ describe('a replica', () => {
   });
 });
 
+describe('tables that a backup is restored to', () => {
+  test('are no store without keys, while they are filled', async () => {
+    const { url, store, hash } = await openWithKey();
+    // In the order of pg_dump: what the keys are read from comes first.
+    for (const missing of ['gateway_migrations', 'audit_log', 'api_keys']) {
+      await postgres.sql(url, `TRUNCATE ${missing} CASCADE`);
+      for (const read of Object.values(reads)) {
+        await expect(read(store, hash)).rejects.toMatchObject({
+          ...trouble,
+          hint: 'send it again shortly: the key store is being restored',
+        });
+      }
+    }
+  });
+});
+
 describe('a change that never ends in another process', () => {
   test('holds up no read, and the changes that wait for it give up', async () => {
     const clock = createManualClock();
