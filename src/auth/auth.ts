@@ -10,11 +10,13 @@
 import type { Clock } from '../core/clock.ts';
 import { GatewayError } from '../core/errors.ts';
 import type { Credentials } from '../core/incoming.ts';
+import { isoTime } from '../core/iso-time.ts';
 import type { Tenant } from '../core/tenant.ts';
 import type { Observability } from '../observability/observability.ts';
 import { createKeyReader } from './credentials.ts';
 import { hashKey, hasWrongChecksum } from './key-format.ts';
 import { createLastUsed } from './last-used.ts';
+import { shownExpiry } from './registry-rules.ts';
 import type { Grant, KeyLookup, Store } from './store.ts';
 import { loggedFault, storeFault } from './store-fault.ts';
 import { createUnknownKeyFailures } from './unknown-key-failures.ts';
@@ -207,7 +209,7 @@ function unexpired({ expiresAtMs, tenant }: Grant, clock: Clock): Tenant {
   // Said only to who holds the key.
   const error = new GatewayError(
     'invalid_api_key',
-    `make a new API key: this one expired at ${new Date(expiresAtMs).toISOString()}`,
+    `make a new API key: this one expired at ${isoTime(shownExpiry(expiresAtMs))}`,
   );
   error.keyId = tenant.keyId;
   throw error;

@@ -1,4 +1,5 @@
 /** What the audit keeps of each change of a key. */
+import { shownExpiry } from './registry-rules.ts';
 import type { AuditAction, AuditEntry, KeyRecord } from './store.ts';
 
 export type ChangeEntry = Pick<AuditEntry, 'action' | 'projectId' | 'subjectId' | 'details'>;
@@ -10,7 +11,10 @@ export const keyEntries = {
   rescoped: (key: KeyRecord, before: KeyRecord) =>
     entryOf(key, 'key.scope', { scopeBefore: before.scope, agentsBefore: before.agents }),
   rotated: (key: KeyRecord, oldExpiresAtMs: number) =>
-    entryOf(key, 'key.rotate', { rotatedFrom: key.rotatedFrom, oldExpiresAtMs }),
+    entryOf(key, 'key.rotate', {
+      rotatedFrom: key.rotatedFrom,
+      oldExpiresAtMs: shownExpiry(oldExpiresAtMs),
+    }),
   revoked: (key: KeyRecord) => entryOf(key, 'key.revoke', { createdBy: key.createdBy }),
 };
 

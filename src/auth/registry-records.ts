@@ -1,5 +1,6 @@
 /** Rows of the registry as the types of `Store`; both kinds of store name their columns alike. */
 import { maskKey } from './key-format.ts';
+import { shownExpiry } from './registry-rules.ts';
 import type { Agent, AuditAction, AuditEntry, KeyRecord, Project } from './store.ts';
 
 export type ProjectRow = {
@@ -47,7 +48,7 @@ export function agentOf(row: AgentRow): Agent {
 }
 
 export function keyRecordOf(row: KeyRow, nowMs: number): KeyRecord {
-  const expiresAtMs = row.expires_at_ms ?? undefined;
+  const { expires_at_ms: expiresAtMs } = row;
   return {
     id: row.id,
     projectId: row.project_id,
@@ -55,11 +56,11 @@ export function keyRecordOf(row: KeyRow, nowMs: number): KeyRecord {
     maskedKey: maskKey(row.last4),
     scope: row.scope,
     agents: JSON.parse(row.agents) as string[],
-    status: expiresAtMs !== undefined && expiresAtMs <= nowMs ? 'expired' : 'active',
+    status: expiresAtMs !== null && expiresAtMs <= nowMs ? 'expired' : 'active',
     createdAtMs: row.created_at_ms,
     createdBy: row.created_by,
     lastUsedAtMs: row.last_used_at_ms ?? undefined,
-    expiresAtMs,
+    expiresAtMs: expiresAtMs === null ? undefined : shownExpiry(expiresAtMs),
     rotatedFrom: row.rotated_from ?? undefined,
   };
 }

@@ -80,19 +80,35 @@ export function checkGrace(graceMs: number): void {
   }
 }
 
+/** What rotation asks of the old key. */
+type Rotated = Pick<KeyRecord, 'createdAtMs' | 'expiresAtMs' | 'status'>;
+
 /** The old key ends after the grace or as before, the new one has the lifetime of the old one. */
 export function expiriesOfRotation(
-  old: Pick<KeyRecord, 'createdAtMs' | 'expiresAtMs'>,
+  old: Rotated,
   atMs: number,
   graceMs: number,
 ): { readonly oldExpiresAtMs: number; readonly expiresAtMs: number | undefined } {
-  // Ended at once means by every gateway's clock, also one that is behind: long ago, then.
-  const endsAtMs = graceMs === 0 ? old.createdAtMs : atMs + graceMs;
-  const oldExpiresAtMs = Math.min(old.expiresAtMs ?? Infinity, endsAtMs);
+  const oldExpiresAtMs = endOfRotated(old, atMs, graceMs);
   if (old.expiresAtMs === undefined) return { oldExpiresAtMs, expiresAtMs: undefined };
   // A key from before that bound does not hand its lifetime on.
   const lifetimeMs = Math.min(old.expiresAtMs - old.createdAtMs, lifetimeMsMax);
   return { oldExpiresAtMs, expiresAtMs: atMs + lifetimeMs };
+}
+
+/**
+ * Each gateway judges an expiry by its own wall clock, and one that is behind would accept for as
+ * long what has ended. So an end that is decided, and not awaited, is kept as a negative time: no
+ * clock is before that. What has ended stays so.
+ */
+function endOfRotated({ status, expiresAtMs = Infinity }: Rotated, atMs: number, graceMs: number) {
+  if (status === 'expired') return -expiresAtMs;
+  return graceMs === 0 ? -atMs : Math.min(expiresAtMs, atMs + graceMs);
+}
+
+/** When it expires or did, for people. */
+export function shownExpiry(expiresAtMs: number): number {
+  return Math.abs(expiresAtMs);
 }
 
 export function checkImportedKey(key: string): void {

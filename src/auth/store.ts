@@ -150,7 +150,8 @@ export type Keys = {
   ): Promise<KeyRecord>;
   /**
    * A new key with the name, the scope and the lifetime of the old one; the old one expires after
-   * the grace, or when it would have anyway. `graceMs` 0 ends it at once.
+   * the grace, or when it would have anyway. `graceMs` 0 ends it at once, whatever
+   * the clocks of the gateways say.
    */
   rotate(
     id: string,
@@ -167,7 +168,10 @@ export type Keys = {
   ): Promise<Revoked>;
 };
 
-/** A key that exists and is not revoked; whether it has expired is for the caller to check. */
+/**
+ * A key that exists and is not revoked; whether it has expired is for the caller to check, by the
+ * wall clock. `expiresAtMs` of one that was ended is negative, so that no clock is before it.
+ */
 export type Grant = { readonly tenant: Tenant; readonly expiresAtMs: number | undefined };
 
 /**

@@ -164,14 +164,29 @@ export function keysContract(open: OpenStore): void {
       await refuses(store.keys.rotate(old.record.id, { graceMs: -1, by }), 'invalid');
     });
 
-    test('a key that is rotated without grace has ended by a slow clock, too', async () => {
-      const { store, projectId, clock } = await withAgents(open);
-      const old = await store.keys.create({ projectId, name: 'k', by });
-      const bornAtMs = clock.wallMs();
+    test('a key rotated without grace has ended by every clock, and for good', async () => {
+      const { store, project, clock } = await withProject(open);
+      const old = await store.keys.create({ projectId: project.id, name: 'k', by });
       clock.advance(hourMs);
+      const endedAtMs = clock.wallMs();
       await store.keys.rotate(old.record.id, { graceMs: 0, by });
-      expect((await lookup(store, old.key))?.expiresAtMs).toBeLessThanOrEqual(bornAtMs);
-      expect((await store.keys.get(old.record.id)).status).toBe('expired');
+      const ended = { status: 'expired', expiresAtMs: endedAtMs };
+      expect(await store.keys.get(old.record.id)).toMatchObject(ended);
+      // Not even a machine whose clock was never set has a time before that.
+      expect((await lookup(store, old.key))?.expiresAtMs).toBeLessThan(0);
+      clock.advance(hourMs);
+      await store.keys.rotate(old.record.id, { graceMs: hourMs, by });
+      expect(await store.keys.get(old.record.id)).toMatchObject(ended);
+      expect((await lookup(store, old.key))?.expiresAtMs).toBeLessThan(0);
+      const { items } = await store.audit.list({ subjectId: old.record.id });
+      expect(items.map(({ action }) => action)).toEqual(['key.create']);
+      const rotations = (await store.audit.list()).items.filter(
+        ({ action }) => action === 'key.rotate',
+      );
+      expect(rotations.map(({ details }) => details.oldExpiresAtMs)).toEqual([
+        endedAtMs,
+        endedAtMs,
+      ]);
     });
 
     test('a rotated key whose agents were all removed still reaches none', async () => {
