@@ -240,7 +240,8 @@ describe('versions', () => {
   });
 
   test('are all told, and whether the store knows the lease of who asks', async () => {
-    const store = await postgres.open(await postgres.freshDatabase());
+    const url = await postgres.freshDatabase();
+    const store = await postgres.open(url);
     const { record } = await withKey(store);
     const since = await newestVersion(store);
     const versions: number[] = [];
@@ -255,6 +256,9 @@ describe('versions', () => {
       ...{ tooMany: true, versions: [], knowsLease: true },
     });
     expect(await store.source.changesSince(0, 100, 1_000)).toMatchObject({ knowsStart: true });
+    // No change waits for one that was noted so long ago.
+    await postgres.sql(url, "UPDATE gateway_leases SET seen_at = now() - interval '76 minutes'");
+    expect(await store.source.changesSince(0, 100, 1_000)).toMatchObject({ knowsLease: false });
   });
 });
 
