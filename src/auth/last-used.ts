@@ -17,6 +17,8 @@ export type LastUsed = {
 };
 
 const minuteMs = 60_000;
+/** A clock that is set right by less costs no write. */
+const aheadMsMax = 5 * minuteMs;
 const flushIntervalMs = 30_000;
 const firstFlushMs = 2_000;
 /** Bounds the memory; forgetting only costs a write. */
@@ -71,7 +73,8 @@ export function createLastUsed({ store, clock, log }: LastUsedOptions): LastUsed
       const nowMs = clock.wallMs();
       const minute = nowMs - (nowMs % minuteMs);
       const before = noted.get(keyId);
-      if (before !== undefined && before >= minute) return;
+      // One that lies far ahead is of a clock that was wrong then.
+      if (before !== undefined && before >= minute && before < minute + aheadMsMax) return;
       if (noted.size >= keysMax) noted.clear();
       noted.set(keyId, minute);
       pending.set(keyId, minute);

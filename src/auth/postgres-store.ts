@@ -23,14 +23,17 @@ const reads = { connectionsMax: 10, deadlineMs: 500 };
 const changes = { connectionsMax: 3, deadlineMs: 8_000 };
 const feed = { connectionsMax: 1, deadlineMs: 1_000 };
 
+/** A gateway's clock may be ahead: no time is kept, or stays, that lies after the server's own. */
+const nowMsSql = '(extract(epoch FROM now()) * 1000)::bigint';
 const usageSql = `
 INSERT INTO api_key_usage (key_id, last_used_at_ms)
-SELECT api_keys.id, used.at_ms
+SELECT api_keys.id, least(used.at_ms, ${nowMsSql} / 60000 * 60000)
 FROM unnest($1::text[], $2::bigint[]) AS used (id, at_ms)
 JOIN api_keys ON api_keys.id = used.id AND api_keys.revoked_at_ms IS NULL
 ORDER BY api_keys.id
 ON CONFLICT (key_id) DO UPDATE SET last_used_at_ms = excluded.last_used_at_ms
-WHERE api_key_usage.last_used_at_ms < excluded.last_used_at_ms`;
+WHERE api_key_usage.last_used_at_ms < excluded.last_used_at_ms
+  OR api_key_usage.last_used_at_ms > ${nowMsSql}`;
 
 /**
  * Makes the tables that are missing. Rejects with `GatewayError` (`store_unavailable`), whose hint

@@ -17,9 +17,9 @@ export type SqliteStoreOptions = {
 
 const usageSql = `
 INSERT INTO api_key_usage (key_id, last_used_at_ms)
-SELECT id, ? FROM api_keys WHERE id = ? AND revoked_at_ms IS NULL
-ON CONFLICT (key_id) DO UPDATE
-SET last_used_at_ms = max(last_used_at_ms, excluded.last_used_at_ms)`;
+SELECT id, ?1 FROM api_keys WHERE id = ?2 AND revoked_at_ms IS NULL
+ON CONFLICT (key_id) DO UPDATE SET last_used_at_ms = excluded.last_used_at_ms
+WHERE last_used_at_ms < excluded.last_used_at_ms OR last_used_at_ms > ?3`;
 
 /** Throws `GatewayError` (`store_unavailable`) with the path and the remedy. */
 export function openSqliteStore(options: SqliteStoreOptions): Store {
@@ -31,10 +31,16 @@ export function openSqliteStore(options: SqliteStoreOptions): Store {
     keys: createKeys(file, clock),
     audit: createAudit(file),
     lookup: createLookup(file, cachedKeysMax),
-    recordUsage: (lastUsedAtMs) =>
-      file.write((connection) => {
-        for (const [keyId, usedAtMs] of lastUsedAtMs) connection.run(usageSql, usedAtMs, keyId);
-      }),
+    recordUsage(lastUsedAtMs) {
+      // The clock may have been ahead: no time is kept, or stays, that lies after now.
+      const nowMs = clock.wallMs();
+      const minute = nowMs - (nowMs % 60_000);
+      return file.write((connection) => {
+        for (const [keyId, usedAtMs] of lastUsedAtMs) {
+          connection.run(usageSql, Math.min(usedAtMs, minute), keyId, nowMs);
+        }
+      });
+    },
     close: async () => file.close(),
   };
 }

@@ -6,5 +6,7 @@ const postgres = usePostgres();
 
 storeContract(async () => {
   const clock = createManualClock();
-  return { store: await postgres.open(await postgres.freshDatabase(), { clock }), clock };
+  const url = await postgres.freshDatabase();
+  const sql = (statement: string) => postgres.sql(url, statement);
+  return { store: await postgres.open(url, { clock }), clock, sql };
 });

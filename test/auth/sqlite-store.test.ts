@@ -50,7 +50,16 @@ afterEach(async () => {
 
 storeContract(async () => {
   const clock = createManualClock();
-  return { store: open(join(folder(), 'keys.db'), clock), clock };
+  const path = join(folder(), 'keys.db');
+  return {
+    store: open(path, clock),
+    clock,
+    async sql(statement) {
+      const database = new DatabaseSync(path);
+      database.exec(statement);
+      database.close();
+    },
+  };
 });
 
 async function withKey(path: string) {

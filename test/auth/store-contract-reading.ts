@@ -2,7 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { Store } from '../../src/auth/auth.ts';
-import { by, type OpenStore, refuses, withAgents, withProject } from './store-under-test.ts';
+import {
+  by,
+  hourMs,
+  type OpenStore,
+  refuses,
+  withAgents,
+  withProject,
+} from './store-under-test.ts';
 
 export function readingContract(open: OpenStore): void {
   describe('lists', () => {
@@ -69,6 +76,18 @@ export function readingContract(open: OpenStore): void {
       );
       expect((await store.keys.get(record.id)).lastUsedAtMs).toBe(120_000);
       expect((await store.audit.list()).items[0]).toEqual(before);
+    });
+
+    test('last used never lies in the future, whatever clock once said so', async () => {
+      const { store, project, sql } = await withProject(open);
+      const { record } = await store.keys.create({ projectId: project.id, name: 'k', by });
+      const lastUsed = async () => (await store.keys.get(record.id)).lastUsedAtMs;
+      const aheadMs = Date.UTC(2100);
+      await store.recordUsage(new Map([[record.id, aheadMs]]));
+      expect(await lastUsed()).toBeLessThan(aheadMs - 365 * 24 * hourMs);
+      await sql(`UPDATE api_key_usage SET last_used_at_ms = ${aheadMs}`);
+      await store.recordUsage(new Map([[record.id, 120_000]]));
+      expect(await lastUsed()).toBe(120_000);
     });
 
     test('the audit is told per project and per subject', async () => {

@@ -5,7 +5,12 @@ import type { Grant, Project, RegistryErrorCode, Store } from '../../src/auth/au
 import { hashKey } from '../../src/auth/key-format.ts';
 import type { ManualClock } from './manual-clock.ts';
 
-export type OpenedStore = { readonly store: Store; readonly clock: ManualClock };
+export type OpenedStore = {
+  readonly store: Store;
+  readonly clock: ManualClock;
+  /** Past the store: one statement that every kind of store understands. */
+  sql(statement: string): Promise<unknown>;
+};
 
 /** Makes a fresh, empty store; it is closed by who made it. */
 export type OpenStore = () => Promise<OpenedStore>;
