@@ -261,7 +261,8 @@ async function main(): Promise<number> {
 }
 
 try {
-  process.exitCode = await main();
+  // Ended here: with worker processes gone, Node may still look for what is left to close.
+  process.exit(await main());
 } catch (thrown) {
   if (!(thrown instanceof TypeError)) throw thrown;
   console.error(

@@ -253,7 +253,8 @@ ${outageTable(outages)}`;
 }
 
 try {
-  process.exitCode = await main();
+  // Ended here: with worker processes gone, Node may still look for what is left to close.
+  process.exit(await main());
 } catch (thrown) {
   if (!(thrown instanceof TypeError)) throw thrown;
   console.error(`usage: npm run bench:revocation -- [options]; see bench/revocation.ts: ${thrown}`);
