@@ -75,7 +75,7 @@ export function createPrimaryLookup(options: PrimaryLookupOptions): PrimaryLooku
   }
 
   return async (hash) => {
-    const leave = gate.enter();
+    const leave = gate.enter(hash);
     if (leave === undefined) throw storeIsLate();
     // What fails after that, such as a project too large to read in time, is no fault of all.
     let hasAnswered = false;

@@ -56,7 +56,7 @@ describe('a store that is down', () => {
     const { cache, source, clock, pass } = opened;
     source.held.add('key').add('changes');
     clock.stall(1_000);
-    const first = refusal(asked(cache, 'k'));
+    const first = refusal(asked(cache, 'w'));
     await settled();
     await pass(500);
     expect(await first).toBe('store_unavailable');
@@ -85,6 +85,37 @@ describe('a store that is down', () => {
     await pass(250);
     expect(await large).toBe('store_unavailable');
     expect(await asked(cache, 'x')).toBeUndefined();
+  });
+
+  test('is not shut for all by one key that cannot be read, while others can', async () => {
+    const { cache, source, pass } = await started();
+    source.held.add('key');
+    const slow = refusal(asked(cache, 'slow'));
+    await settled();
+    source.held.clear();
+    expect(await asked(cache, 'x')).toBeUndefined();
+    await pass(500);
+    expect(await slow).toBe('store_unavailable');
+    expect(await asked(cache, 'y')).toBeUndefined();
+  });
+
+  test('is not tried for all by a key that could not be read', async () => {
+    const { cache, source, pass } = await started();
+    source.held.add('key');
+    const slow = refusal(asked(cache, 'slow'));
+    await settled();
+    await pass(500);
+    expect(await slow).toBe('store_unavailable');
+    await pass(100);
+    // It may try for itself, as it may be the only one that comes.
+    const again = refusal(asked(cache, 'slow'));
+    await settled();
+    expect(source.reads.at(-1)?.name).toBe('slow');
+    source.held.clear();
+    expect(await asked(cache, 'x')).toBeUndefined();
+    expect(await asked(cache, 'y')).toBeUndefined();
+    await pass(500);
+    expect(await again).toBe('store_unavailable');
   });
 
   test('that hangs costs a request its deadline, by the timer', async () => {
