@@ -3,7 +3,13 @@ import { randomBase62 } from './key-format.ts';
 import type { Session } from './postgres-pool.ts';
 import { type Change, drawVersion, type Registry, recordChange } from './postgres-registry.ts';
 import { type AgentRow, agentOf, type ProjectRow, projectOf } from './registry-records.ts';
-import { agentTaken, noAgent, noProject, projectNameTaken } from './registry-refusals.ts';
+import {
+  agentTaken,
+  noAgent,
+  noProject,
+  projectNameTaken,
+  tooManyAgents,
+} from './registry-refusals.ts';
 import {
   checkAgentId,
   checkName,
@@ -12,6 +18,7 @@ import {
   idChars,
   idPrefixes,
   pageOf,
+  projectAgentsMax,
 } from './registry-rules.ts';
 import type { Agent, Agents, Project, Projects } from './store.ts';
 
@@ -93,6 +100,11 @@ async function addAgent(at: Change, agent: Omit<Agent, 'createdAtMs'>): Promise<
   if (owner !== undefined) {
     throw agentTaken(owner.project_id === projectId ? 'own project' : 'another project');
   }
+  const [{ agents } = { agents: 0 }] = await at.session.query<{ agents: number }>(
+    'SELECT count(*) AS agents FROM agents WHERE project_id = $1',
+    [projectId],
+  );
+  if (agents >= projectAgentsMax) throw tooManyAgents();
   await at.session.query(
     'INSERT INTO agents (id, project_id, name, created_at_ms) VALUES ($1, $2, $3, $4)',
     [id, projectId, name, at.atMs],

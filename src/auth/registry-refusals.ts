@@ -1,6 +1,6 @@
 /** Refused changes, in the same words whatever kind of store refuses them. */
 import type { RegistryError } from './registry-error.ts';
-import { conflict, invalid, notFound, quote } from './registry-rules.ts';
+import { conflict, invalid, notFound, projectAgentsMax, quote } from './registry-rules.ts';
 
 export function noProject(idOrName: string): RegistryError {
   return notFound(`list the projects for the right one: there is none ${quote(idOrName)}`);
@@ -19,6 +19,13 @@ export function agentTaken(by: 'own project' | 'another project'): RegistryError
     by === 'own project'
       ? 'use the agent as it is: the project has it already'
       : 'check the id: this agent belongs to another project, and an agent has one only',
+  );
+}
+
+export function tooManyAgents(): RegistryError {
+  return invalid(
+    'remove agents that are not used, or add it to another project: ' +
+      `one project has at most ${projectAgentsMax}`,
   );
 }
 

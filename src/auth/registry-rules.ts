@@ -6,6 +6,8 @@ import type { KeyRecord, Page, PageRequest } from './store.ts';
 const nameCharsMax = 100;
 const pageItemsMax = 1_000;
 const dayMs = 24 * 60 * 60 * 1_000;
+/** A gateway reads all of a project's agents at once, within the deadline of one read. */
+export const projectAgentsMax = 10_000;
 const graceMsMax = 366 * dayMs;
 /** 100 years. Far later times are no dates any more, and could not be shown. */
 const lifetimeMsMax = 36_525 * dayMs;

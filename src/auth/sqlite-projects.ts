@@ -2,7 +2,13 @@
 import type { Clock } from '../core/clock.ts';
 import { randomBase62 } from './key-format.ts';
 import { type AgentRow, agentOf, type ProjectRow, projectOf } from './registry-records.ts';
-import { agentTaken, noAgent, noProject, projectNameTaken } from './registry-refusals.ts';
+import {
+  agentTaken,
+  noAgent,
+  noProject,
+  projectNameTaken,
+  tooManyAgents,
+} from './registry-refusals.ts';
 import {
   checkAgentId,
   checkName,
@@ -11,6 +17,7 @@ import {
   idChars,
   idPrefixes,
   pageOf,
+  projectAgentsMax,
 } from './registry-rules.ts';
 import { recordChange } from './sqlite-audit.ts';
 import type { Connection } from './sqlite-connection.ts';
@@ -134,6 +141,11 @@ function insertAgent(connection: Connection, agent: Agent): void {
   if (owner !== undefined) {
     throw agentTaken(owner.project_id === agent.projectId ? 'own project' : 'another project');
   }
+  const { agents } = connection.get<{ agents: number }>(
+    'SELECT count(*) AS agents FROM agents WHERE project_id = ?',
+    agent.projectId,
+  ) ?? { agents: 0 };
+  if (agents >= projectAgentsMax) throw tooManyAgents();
   connection.run(
     'INSERT INTO agents (id, project_id, name, created_at_ms) VALUES (?, ?, ?, ?)',
     agent.id,

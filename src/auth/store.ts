@@ -107,7 +107,10 @@ export type Projects = {
 };
 
 export type Agents = {
-  /** `id` in any case; stored lower-case. `conflict` if any project has it already. */
+  /**
+   * `id` in any case; stored lower-case. `conflict` if any project has it already, `invalid` if
+   * this one has 10,000 others.
+   */
   add(agent: {
     readonly projectId: string;
     readonly id: string;

@@ -48,6 +48,23 @@ export function agentsContract(open: OpenStore): void {
       }
     });
 
+    test('a project has at most 10,000 agents, so that its keys are read in time', async () => {
+      const { store, project, sql } = await withProject(open);
+      const projectId = project.id;
+      await sql(
+        'INSERT INTO agents (id, project_id, name, created_at_ms) ' +
+          'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999) ' +
+          `SELECT 'agent-' || i, '${projectId}', 'Bot', 0 FROM n`,
+      );
+      const add = (to = projectId) =>
+        store.agents.add({ projectId: to, id: randomUUID(), name: 'Bot', by });
+      const { id } = await add();
+      expect(await refuses(add(), 'invalid')).toContain('10000');
+      await add((await store.projects.add({ name: 'other', by })).id);
+      await store.agents.remove({ projectId, id, by });
+      await add();
+    });
+
     test('an agent is removed only from its own project', async () => {
       const { store, a, projectId } = await withAgents(open);
       const other = await store.projects.add({ name: 'other', by });
