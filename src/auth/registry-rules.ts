@@ -1,5 +1,4 @@
 /** The checks that every kind of store shares. Each throws `RegistryError`. */
-import { withoutKeys } from '../core/without-keys.ts';
 import { isKeyShaped } from './key-format.ts';
 import { RegistryError } from './registry-error.ts';
 import type { KeyRecord, Page, PageRequest } from './store.ts';
@@ -161,11 +160,7 @@ export function conflict(message: string): RegistryError {
   return new RegistryError('conflict', message);
 }
 
-/** More than an id of a project or a key has, less than a generated key without its prefix. */
-const keyCharsMin = 22;
-
-/** Shortened, for a message, which may end up in a log. */
+/** Shortened, for a message. */
 export function quote(text: string): string {
-  const shown = withoutKeys(text, keyCharsMin);
-  return JSON.stringify(shown.length > 60 ? `${shown.slice(0, 59)}…` : shown);
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 59)}…` : text);
 }

@@ -4,10 +4,12 @@
  */
 import { GatewayError } from '../core/errors.ts';
 import type { Tenant } from '../core/tenant.ts';
-import { withoutKeys } from '../core/without-keys.ts';
 
-/** As long as the shortest key without its prefix. */
-const keyCharsMin = 16;
+/** A key in the wrong field, percent-encoded or not, must not end up in a log or an answer. */
+const keyShaped = /mibo(?:_|%5f)[\w%-]+/gi;
+/** As long as the shortest key: it may be one without its prefix, or wholly percent-encoded. */
+const longRun = /[\w%-]{16,}/g;
+const hexRun = /^[\da-f-]+$/i;
 
 /** How the request came in, which decides what its sender can change. */
 export type Door =
@@ -40,11 +42,19 @@ export function notAllowed(tenant: Tenant): GatewayError {
 }
 
 export function notUuid(found: string, where: string): GatewayError {
-  const shown = clipTo(withoutKeys(found, keyCharsMin), 80);
+  const shown = clipTo(withoutKeys(found), 80);
   return new GatewayError(
     'malformed',
     `write the agent's id as a plain UUID (no quotes or spaces) in ${where}: found ${shown}`,
   );
+}
+
+function withoutKeys(text: string): string {
+  return text
+    .replace(keyShaped, 'mibo_...')
+    .replace(longRun, (run) =>
+      hexRun.test(run) ? run : `${run.slice(0, 4)}... (${run.length} characters)`,
+    );
 }
 
 export function scopeWarning(tenant: Tenant, only: string): string {

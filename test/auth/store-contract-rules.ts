@@ -69,33 +69,6 @@ export function rulesContract(open: OpenStore): void {
     });
   });
 
-  describe('a refusal', () => {
-    const random = 'k3jQz81TmBv02LrWx5YdNc7HsGfA94Pe0aB3cD';
-
-    test.each([random, `mibo_${random}`])('does not repeat %s where an id belongs', async (key) => {
-      const { store, project } = await withProject(open);
-      const { keys, agents, projects } = store;
-      const [projectId, name] = [project.id, 'k'];
-      const messages = [
-        await refuses(projects.find(key), 'not_found'),
-        await refuses(keys.get(key), 'not_found'),
-        await refuses(keys.revoke(key, { by }), 'not_found'),
-        await refuses(keys.create({ projectId: key, name, by }), 'not_found'),
-        await refuses(keys.create({ projectId, name, by, agents: [key] }), 'invalid'),
-        await refuses(agents.add({ projectId, id: key, name, by }), 'invalid'),
-      ];
-      expect(messages.join()).not.toContain(random.slice(0, 8));
-    });
-
-    test('repeats what is an id', async () => {
-      const { store, project } = await withProject(open);
-      const [key, id] = ['key_0123456789abcdef', randomUUID()];
-      expect(await refuses(store.keys.get(key), 'not_found')).toContain(key);
-      const removed = store.agents.remove({ projectId: project.id, id, by });
-      expect(await refuses(removed, 'not_found')).toContain(id);
-    });
-  });
-
   describe('changes at the same time', () => {
     test('exactly one of those that exclude each other is made', async () => {
       const { store, project } = await withProject(open);
