@@ -155,7 +155,7 @@ describe('limits that gateways share', () => {
     expect(asked).toBe(1);
   });
 
-  test('of a debt that is long known are those of the gateway if the store is gone', async () => {
+  test('of a debt that was seen long ago are those of the gateway if the store is gone', async () => {
     const { clock, shared, all, first } = gateways(2, { spansPerSecond: 100 });
     expect(await charges(first, 100_000)).toBe(true);
     const other = all[1] as KeyLimits;
