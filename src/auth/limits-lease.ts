@@ -40,10 +40,7 @@ export type LimitStore = {
 /** More in the hands of one gateway would make the limit of many coarse. */
 const portionOfSecond = 0.1;
 const portionMs = 1000 * portionOfSecond;
-/**
- * Older portions are forgotten: spent later they would come on top of what has filled up since. So
- * are older debts: the store may have been emptied since, or have become another one.
- */
+/** Older portions are forgotten: spent later they would come on top of what has filled up since. */
 const leaseMs = 1000;
 /** After that a request is done with waiting, however the store answers others. */
 const waitMsMax = 50;
@@ -83,18 +80,19 @@ export class LeasedBucket {
   }
 
   take(cost: Cost, nowMs: number): Refusal | undefined | Promise<Refusal | undefined> {
-    if (!this.#isFresh(nowMs)) this.#leased.fill(0);
+    if (nowMs - this.#leasedAtMs > leaseMs) this.#leased.fill(0);
     if (this.#covers(cost, nowMs)) {
       this.#spend(cost, nowMs);
       if (this.#isLow() && this.#question === undefined) this.#ask({});
       return undefined;
     }
-    const refusal = this.#isFresh(nowMs) ? this.#seen.refusal(cost, nowMs) : undefined;
-    return refusal ?? this.#takeShared(cost);
+    return this.#knownRefusal(cost, nowMs) ?? this.#takeShared(cost);
   }
 
-  #isFresh(nowMs: number): boolean {
-    return nowMs - this.#leasedAtMs <= leaseMs;
+  /** A debt counts for so long after it was seen: the store may have been emptied since. */
+  #knownRefusal(cost: Cost, nowMs: number): Refusal | undefined {
+    if (nowMs - this.#leasedAtMs > leaseMs) return undefined;
+    return this.#seen.refusal(cost, nowMs);
   }
 
   async #takeShared(cost: Cost): Promise<Refusal | undefined> {
@@ -124,9 +122,7 @@ export class LeasedBucket {
       }
       const refusal = this.#seen.refusal(cost, nowMs);
       if (refusal !== undefined) return refusal;
-      // An own question that settles nothing is not asked again and again.
-      const isOver = joined === undefined || nowMs >= endsAtMs;
-      if (isOver) return this.#local.take(cost, nowMs);
+      if (nowMs >= endsAtMs) return this.#local.take(cost, nowMs);
     }
   }
 
@@ -204,12 +200,11 @@ export class LeasedBucket {
   }
 
   waitMs(index: number, nowMs: number): number {
-    if (!this.#isFresh(nowMs)) return this.#local.waitMs(index, nowMs);
-    return (this.#leased[index] as number) > 0 ? 0 : this.#seen.waitMs(index, nowMs);
+    if ((this.#leased[index] as number) > 0) return 0;
+    return this.#seen.waitMs(index, nowMs);
   }
 
   left(index: number, nowMs: number): number {
-    if (!this.#isFresh(nowMs)) return this.#local.left(index, nowMs);
     return this.#seen.left(index, nowMs) + (this.#leased[index] as number);
   }
 

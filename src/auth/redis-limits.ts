@@ -1,9 +1,9 @@
 /**
  * The strict buckets of keys in Redis: a hash `<prefix>limits:{<key id>}` with the time at which
  * each of its limits will be full again, in microseconds of Redis' own clock, so that the clocks of
- * the gateways do not matter. `at` is when that was written: where the clock was set back since,
- * all times move along, as a key would be in debt for as long otherwise. What is full is as good as
- * absent: the hash lives as long as it is not. The rule is that of `limits-bucket.ts`.
+ * the gateways do not matter. Where that clock was set back, what it said before is moved along:
+ * a key would be in debt for as long. What is full is as good as absent: the hash lives as long as
+ * it is not. The rule is that of `limits-bucket.ts`.
  */
 import type { Leased, LimitStore } from './limits-lease.ts';
 import type { RedisConnection } from './redis-connection.ts';
@@ -12,7 +12,7 @@ import { createRedisScript } from './redis-script.ts';
 /**
  * KEYS: the hash. ARGV, four for each limit: its name, its rate per second, what is needed (empty:
  * not in question), and what is wished on top. A second is the most that a bucket holds; less than
- * a microsecond's worth is nothing. What is no time within decades is not ours, and is overwritten.
+ * a microsecond's worth is nothing.
  *
  * Answers whether the needs were met, and for each limit what there was of the wish, and the
  * microseconds until it is full. Extras come from what is left, never from debt.
@@ -23,16 +23,16 @@ local time = redis.call('TIME')
 local now = time[1] * second + time[2]
 local names = {}
 for at = 1, #ARGV, 4 do names[#names + 1] = ARGV[at] end
-local function timeOf(text)
-  local time = tonumber(text or 0) or 0
-  if time >= 0 and time - now < 1e15 then return time end
+local function numberOf(text)
+  local number = tonumber(text or 0) or 0
+  if number >= 0 and number < 2 ^ 53 then return number end
   return 0
 end
 local kept = redis.call('HMGET', KEYS[1], 'at', unpack(names))
-local setBack = math.max(0, timeOf(kept[1]) - now)
+local setBack = math.max(0, numberOf(kept[1]) - now)
 local full, granted = {}, 1
 for i = 1, #names do
-  full[i] = math.max(now, timeOf(kept[i + 1]) - setBack)
+  full[i] = math.max(now, numberOf(kept[i + 1]) - setBack)
   if ARGV[4 * i - 1] ~= '' and full[i] - now > second - 1 then granted = 0 end
 end
 local answer, fields, last = { granted }, {}, now
@@ -49,7 +49,7 @@ for i = 1, #names do
   answer[2 * i], answer[2 * i + 1] = extra, string.format('%.0f', full[i] - now)
   last = math.max(last, full[i])
 end
-if last > now then
+if granted == 1 and last > now then
   redis.call('HSET', KEYS[1], 'at', string.format('%.0f', now), unpack(fields))
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil((last - now) / 1000)))
 end
@@ -57,10 +57,7 @@ return answer
 `);
 
 /** Answers undefined while Redis is down; each gateway then has the limits for itself. */
-export function createRedisLimits({
-  ask,
-  keyPrefix,
-}: Pick<RedisConnection, 'ask' | 'keyPrefix'>): LimitStore {
+export function createRedisLimits(redis: RedisConnection): LimitStore {
   return {
     async lease(keyId, wants) {
       const args = wants.flatMap(({ limit, need, extra }) => [
@@ -70,21 +67,19 @@ export function createRedisLimits({
         extra,
       ]);
       // Braces: in a Cluster the id alone decides where it is.
-      const name = `${keyPrefix}limits:{${keyId}}`;
-      const answer = await ask((client) => lease(client, name, args));
-      return leasedOf(answer, wants.length);
+      const name = `${redis.keyPrefix}limits:{${keyId}}`;
+      const answer = await redis.ask((client) => lease(client, name, args));
+      return answer === undefined ? undefined : leasedOf(answer as readonly (number | string)[]);
     },
   };
 }
 
-/** Undefined where it is no answer of the script: a proxy's, or one of a server that is broken. */
-function leasedOf(answer: unknown, limits: number): Leased | undefined {
-  if (!Array.isArray(answer) || answer.length !== 1 + 2 * limits) return undefined;
-  const [granted, ...each] = answer.map(Number);
-  if (!each.every((value) => value >= 0 && Number.isFinite(value))) return undefined;
+function leasedOf([granted, ...each]: readonly (number | string)[]): Leased {
+  const even = (_: unknown, index: number) => index % 2 === 0;
+  const odd = (_: unknown, index: number) => index % 2 === 1;
   return {
     granted: granted === 1,
-    extras: each.filter((_, index) => index % 2 === 0),
-    fullInMs: each.filter((_, index) => index % 2 === 1).map((micros) => micros / 1000),
+    extras: each.filter(even).map(Number),
+    fullInMs: each.filter(odd).map((micros) => Number(micros) / 1000),
   };
 }

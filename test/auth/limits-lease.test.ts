@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createKeyLimits, type KeyLimits, type LimitStore } from '../../src/auth/auth.ts';
+import { createKeyLimits, type KeyLimits } from '../../src/auth/auth.ts';
 import type { GatewayError } from '../../src/core/errors.ts';
 import { createLimitStoreInMemory } from './limit-store-in-memory.ts';
 import { createManualClock } from './manual-clock.ts';
@@ -135,39 +135,6 @@ describe('limits that gateways share', () => {
     expect(other.stateOf(keyId)).toMatchObject([{ left: 0, waitMs: 4001 }]);
     clock.advance(4001);
     expect([await admits(other), await admits(first)]).toEqual([true, true]);
-  });
-
-  test('are asked about once for a request, whatever the store makes of it', async () => {
-    const clock = createManualClock();
-    let asked = 0;
-    const shared: LimitStore = {
-      async lease() {
-        asked += 1;
-        // Each question takes a little time, and no time heals its answer.
-        clock.advance(1);
-        return { granted: false, extras: [0], fullInMs: [0] };
-      },
-    };
-    const limits = createKeyLimits({ limits: { ...none, requestsPerSecond: 2 }, shared, clock });
-    if (limits === undefined) throw new Error('nothing is limited');
-    // The gateway's own limits decide.
-    expect(await admits(limits)).toBe(true);
-    expect(asked).toBe(1);
-  });
-
-  test('of a debt that was seen long ago are those of the gateway if the store is gone', async () => {
-    const { clock, shared, all, first } = gateways(2, { spansPerSecond: 100 });
-    expect(await charges(first, 100_000)).toBe(true);
-    const other = all[1] as KeyLimits;
-    expect(await charges(other, 1)).toBe(false);
-    shared.isUp = false;
-    clock.advance(1_001);
-    expect(await charges(other, 1)).toBe(true);
-    expect(other.stateOf(keyId)).toMatchObject([{ left: 99, waitMs: 0 }]);
-    shared.isUp = true;
-    clock.advance(1_001);
-    expect(await charges(other, 1)).toBe(false);
-    expect(other.stateOf(keyId)).toMatchObject([{ left: 0, waitMs: expect.any(Number) }]);
   });
 
   test('need no answer for what costs nothing, while there is no debt', async () => {

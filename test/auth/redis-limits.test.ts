@@ -167,20 +167,7 @@ describe('limits in Redis', () => {
     expectBurst(await admitted(gateway));
   });
 
-  test('in debt when the clock of Redis was set back are paid as fast as before', async () => {
-    const server = await redisServer();
-    const gateway = await gatewayOn(server, { spansPerSecond: 5 });
-    const atMs = (await redisTimeMs(server)) + 3_600_000;
-    const name = 'mibo:limits:{key_1}';
-    await server.command('HSET', name, 'at', `${atMs * 1000}`, 'spans', `${(atMs + 9000) * 1000}`);
-    expect(await charges(gateway, { spans: 1, bytes: 0 })).toBe(false);
-    // From now on it is a debt by the present time, whose end comes nearer.
-    const [at, spans] = (await server.command('HMGET', name, 'at', 'spans')) as string[];
-    expect(Number(at) / 1000).toBeLessThanOrEqual(await redisTimeMs(server));
-    expect(Number(spans) - Number(at)).toBeCloseTo(9_000_000, -1);
-  });
-
-  test.each(['inf', '1e308', 'nan', '-1', '0x7fffffffffffffff', '9000000000000000', 'x'])(
+  test.each(['inf', '1e308', 'nan', '-1', '0x7fffffffffffffff', 'x'])(
     'stand although Redis holds %s for them',
     async (value) => {
       const server = await redisServer();
@@ -189,21 +176,6 @@ describe('limits in Redis', () => {
       expectBurst(await admitted(gateway));
     },
   );
-
-  test.each([
-    [['x']],
-    [[0, 0, 'nan']],
-    [[1, '1e999', '0']],
-    [[1, 0, '-1']],
-    [[1, 0]],
-    ['OK'],
-    [null],
-  ])('are not those that %j tells', async (answer) => {
-    const redis = { keyPrefix: 'mibo:', ask: async () => answer as never };
-    const limit = { name: 'requests', perSecond: 5 } as const;
-    const wants = [{ limit, need: 1, extra: 0 }];
-    expect(await createRedisLimits(redis).lease('key_1', wants)).toBeUndefined();
-  });
 
   test('of a key in debt are asked about again, as Redis may have been emptied', async () => {
     const server = await redisServer();
