@@ -67,7 +67,8 @@ export function createKnownChanges(options: KnownChangesOptions): KnownChanges {
   function startAt(at: number): void {
     latest.clear();
     versions.clear();
-    ahead.clear();
+    // What is not above it counts no more, as `from` is; what is above it is yet to be told of.
+    for (const each of ahead) if (each <= at) ahead.delete(each);
     versions.set(at, clock.monotonicMs());
     from = at;
     version = at;
@@ -119,17 +120,19 @@ export function createKnownChanges(options: KnownChangesOptions): KnownChanges {
       forgetOldVersions(nowMs);
     },
     startTimeline(at) {
+      ahead.clear();
       startAt(at);
       timeline += 1;
     },
-    continues: ({ knowsStart, versions: told, tooMany }, mark) =>
-      knowsStart && (tooMany || mark.ahead.every((each) => told.includes(each))),
+    continues: ({ knowsStart, version: newest, versions: told, tooMany }, mark) =>
+      // Of too many none is told, and only that one is newer than the newest shows that it is gone.
+      knowsStart && mark.ahead.every((each) => (tooMany ? each <= newest : told.includes(each))),
     mark: () => ({ version: version ?? 0, timeline, ahead: [...ahead] }),
     agrees(name, readAt, mark) {
       // A server that is behind what was known before it was asked is not the primary.
       if (mark.timeline !== timeline || readAt < mark.version) return false;
       if (from !== undefined && !isUnchanged(name, readAt)) return false;
-      if (version !== undefined && readAt > version) ahead.add(readAt);
+      if (readAt > (version ?? 0)) ahead.add(readAt);
       return true;
     },
     vouchesFor: (name, readAt) => versions.has(readAt) && isUnchanged(name, readAt),

@@ -3,7 +3,14 @@ import { expect, test } from 'vitest';
 import type { SharedCache } from '../../src/auth/shared-cache.ts';
 import { createFakeSharedCache } from './fake-shared-cache.ts';
 import { createFakeSource } from './fake-source.ts';
-import { asked, atOnce, type OpenKeyCache, openKeyCache, refusal } from './open-key-cache.ts';
+import {
+  asked,
+  atOnce,
+  type OpenKeyCache,
+  openKeyCache,
+  refusal,
+  settled,
+} from './open-key-cache.ts';
 
 function open(shared = createFakeSharedCache()) {
   const opened = openKeyCache({ shared });
@@ -49,6 +56,27 @@ test('what was read of lost changes before a poll told of them is forgotten', as
   registry.goBackTo(backup);
   await pass(300);
   expect(await asked(cache, 'ghost')).toBeUndefined();
+  expect(await asked(cache, 'k')).toBeDefined();
+});
+
+test('what was read of lost changes before the first poll is forgotten, too', async () => {
+  const { cache, registry, source } = open();
+  const backup = registry.version;
+  registry.putKey('ghost');
+  source.held.add('before').add('agents');
+  const start = cache.start();
+  await settled();
+  const answer = asked(cache, 'ghost');
+  await settled();
+  registry.goBackTo(backup);
+  source.held.clear();
+  for (const kind of ['before', 'agents']) {
+    source.reads.find((read) => read.kind === kind)?.deliver();
+    await settled();
+  }
+  await start;
+  expect(cache.state().fence).toBe('open');
+  expect(await answer).toBeUndefined();
   expect(await asked(cache, 'k')).toBeDefined();
 });
 
