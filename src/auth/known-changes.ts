@@ -59,6 +59,7 @@ export function createKnownChanges(options: KnownChangesOptions): KnownChanges {
   const latest = new Map<string, Change>();
   /** Version → when the next one was noted; in order, from `from` on. The last is the newest. */
   const versions = new Map<number, number>();
+  /** Met by reads of the primary before the feed told of them. */
   const ahead = new Set<number>();
   let from: number | undefined;
   let version: number | undefined;
