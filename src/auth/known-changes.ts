@@ -75,13 +75,6 @@ export function createKnownChanges(options: KnownChangesOptions): KnownChanges {
     version = at;
   }
 
-  function noteAll(names: ReadonlyMap<string, number>, notedAtMs: number): void {
-    for (const [name, changedAt] of names) {
-      latest.delete(name);
-      latest.set(name, { version: changedAt, notedAtMs });
-    }
-  }
-
   function forgetOld(nowMs: number): void {
     for (const [name, change] of latest) {
       if (latest.size <= changesMax && nowMs - change.notedAtMs < keepMs) return;
@@ -108,8 +101,10 @@ export function createKnownChanges(options: KnownChangesOptions): KnownChanges {
     startAt,
     note(changes) {
       const nowMs = clock.monotonicMs();
-      noteAll(changes.keys, nowMs);
-      noteAll(changes.projects, nowMs);
+      for (const [name, changedAt] of [...changes.keys, ...changes.projects]) {
+        latest.delete(name);
+        latest.set(name, { version: changedAt, notedAtMs: nowMs });
+      }
       // What was read until now is of the newest so far, however old that is.
       if (version !== undefined) versions.set(version, nowMs);
       for (const each of changes.versions) {
